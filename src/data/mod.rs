@@ -1,0 +1,4 @@
+//! Data: built-in worlds and readers of files.
+
+pub mod builtin;
+pub mod reviews;

@@ -1,0 +1,18 @@
+//! dpo-lab: one experiment file describes a whole study of preference optimisation.
+//!
+//! ```text
+//! experiment file -> resolve -> plan (stage graph) -> executor -> stages -> store (artifacts) -> report (CSV, figures, HTML)
+//!      spec/         data digests    plan/             exec/      stages/    store/             report/
+//! ```
+//!
+//! Data flows one way. `methods`, `tasks`, `models`, `ops`, `train`, `data` and `stats` are leaves that stages use.
+
+pub mod data;
+pub mod error;
+pub mod methods;
+pub mod models;
+pub mod ops;
+pub mod random;
+pub mod report;
+pub mod spec;
+pub mod train;

@@ -1,0 +1,1 @@
+fn main() { let d = burn::tensor::Device::flex(); println!("{:?}", d); }

@@ -1,0 +1,96 @@
+//! The decoder against `transformers`: the fixture was made by tests/parity/make_fixtures.py.
+
+use super::{Decoder, DecoderConfig, Parameters};
+use crate::train::{Sequence, divergences};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde_json::Value;
+use std::path::Path;
+
+fn fixture() -> Value {
+    serde_json::from_str(include_str!("../../tests/parity/gpt2/expected.json")).expect("JSON")
+}
+
+fn model(file: &str) -> Decoder {
+    let config = DecoderConfig { vocabulary: 50, context: 32, width: 16, layers: 2, heads: 4, scalar_head: false };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/gpt2").join(file);
+    let parameters = Parameters::load(&path, &config.shapes(), &Device::flex()).expect("weights");
+    Decoder { config, parameters }
+}
+
+fn numbers(json: &Value) -> Vec<f64> {
+    json.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
+}
+
+fn ids(json: &Value) -> Vec<u32> {
+    numbers(json).into_iter().map(|id| id as u32).collect()
+}
+
+#[test]
+fn log_probs_of_sequences_of_different_lengths_are_those_of_transformers() {
+    let fixture = fixture();
+    let sequences: Vec<Vec<u32>> = fixture["sequences"].as_array().expect("list").iter().map(|s| ids(&s["ids"])).collect();
+    let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
+    let log_probs = crate::train::Padded::new(&batch, false, &Device::flex()).log_probs(&model("model.safetensors"));
+    let [_, longest] = log_probs.values.dims();
+    let values: Vec<f32> = log_probs.values.to_data().iter::<f32>().collect();
+    for (row, wanted) in fixture["sequences"].as_array().expect("list").iter().enumerate() {
+        for (index, wanted) in numbers(&wanted["logprobs"]).into_iter().enumerate() {
+            let got = f64::from(values[row * longest + index]);
+            assert!((got - wanted).abs() < 1e-4, "sequence {row}, token {index}: {got} is not {wanted}");
+        }
+    }
+}
+
+#[test]
+fn gradients_are_those_of_transformers() {
+    let fixture = fixture();
+    let sequences: Vec<Vec<u32>> = fixture["sequences"].as_array().expect("list").iter().map(|s| ids(&s["ids"])).collect();
+    let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
+    let device = Device::flex();
+    let model = model("model.safetensors").tracked(&device);
+    let sum = crate::train::Padded::new(&batch, false, &device.autodiff()).log_probs(&model).sums().sum();
+    let mut tape = sum.backward();
+    for wanted in fixture["gradients"].as_array().expect("list") {
+        let name = wanted["name"].as_str().expect("a name");
+        let parameter = model.parameters.0.iter().find(|p| p.name == name).expect("the weight");
+        let gradient = parameter.value.grad_remove(&mut tape).expect("a gradient");
+        for (got, wanted) in super::values(&gradient).into_iter().zip(numbers(&wanted["values"])) {
+            assert!((f64::from(got) - wanted).abs() < 1e-4 * wanted.abs().max(1.0), "{name}: {got} is not {wanted}");
+        }
+    }
+}
+
+#[test]
+fn greedy_continuations_with_the_cache_are_those_of_transformers() {
+    let fixture = fixture();
+    let model = model("model.safetensors");
+    for wanted in fixture["sequences"].as_array().expect("list") {
+        let prompt: Vec<i32> = ids(&wanted["ids"]).into_iter().map(|id| id as i32).collect();
+        let length = prompt.len();
+        let ids: Tensor<2, Int> = Tensor::from_data(TensorData::new(prompt, [1, length]), &Device::flex());
+        let (mut logits, mut cache) = model.start(ids, length + 12);
+        let mut got = Vec::new();
+        for _ in 0..12 {
+            let next: Tensor<1, Int> = logits.argmax(1).reshape([1]);
+            got.push(next.to_data().iter::<i64>().next().expect("one") as f64);
+            logits = model.advance(next, &mut cache);
+        }
+        assert_eq!(got, numbers(&wanted["greedy"]));
+    }
+}
+
+#[test]
+fn exact_kl_and_entropy_are_those_of_transformers() {
+    let fixture = fixture();
+    let (policy, reference) = (model("model.safetensors"), model("model_b.safetensors"));
+    for wanted in fixture["sequences"].as_array().expect("list") {
+        let tokens = ids(&wanted["ids"]);
+        let sequence = Sequence { prompt: &tokens[..1], completion: &tokens[1..] };
+        let got = divergences(&policy, &reference, &[sequence], &Device::flex(), |_| ())[0];
+        let steps = tokens.len() - 1;
+        let sum = |key: &str| numbers(&wanted[key])[..steps].iter().sum::<f64>();
+        assert!((got.kl - sum("kl")).abs() < 1e-3, "{} is not {}", got.kl, sum("kl"));
+        assert!((got.entropy - sum("entropy")).abs() < 1e-3);
+        assert!((got.log_ratio - (sum("logprobs") - sum("logprobs_b"))).abs() < 1e-3);
+    }
+}

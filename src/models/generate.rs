@@ -1,0 +1,131 @@
+//! Sampling from a policy: prompts of one length together, one forward pass a prompt, finished rows retired.
+
+use super::{Decoder, END};
+use crate::random::Stream;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::collections::BTreeMap;
+
+/// What was drawn after one prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Tokens, the end token included where the policy chose it.
+    pub tokens: Vec<u32>,
+    /// Whether the policy ended it; otherwise it was cut.
+    pub ended: bool,
+}
+
+/// How to draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// Longest completion in tokens.
+    pub max_new_tokens: usize,
+    /// Completions a prompt.
+    pub samples: usize,
+}
+
+/// Rows that are decoded together.
+const ROWS: usize = 512;
+
+/// Draws `samples` completions after every prompt; `streams(prompt, sample)` is that row's own random stream, so a
+/// completion does not depend on which others are drawn beside it. Prompts hold their start token already.
+pub fn generate(
+    model: &Decoder,
+    prompts: &[Vec<u32>],
+    sampling: Sampling,
+    device: &Device,
+    streams: impl Fn(usize, usize) -> Stream,
+    mut progress: impl FnMut(usize),
+) -> Vec<Vec<Completion>> {
+    let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, prompt) in prompts.iter().enumerate() {
+        by_length.entry(prompt.len()).or_default().push(index);
+    }
+    let mut drawn: Vec<Vec<Completion>> = vec![Vec::new(); prompts.len()];
+    let mut done = 0;
+    for (length, indices) in by_length {
+        for group in indices.chunks((ROWS / sampling.samples).max(1)) {
+            let rows = decode(model, prompts, group, length, sampling, device, &streams);
+            for (row, completion) in rows.into_iter().enumerate() {
+                drawn[group[row / sampling.samples]].push(completion);
+            }
+            done += group.len();
+            progress(done);
+        }
+    }
+    drawn
+}
+
+/// Completions of prompts of one length, `samples` after each, in order.
+fn decode(
+    model: &Decoder,
+    prompts: &[Vec<u32>],
+    group: &[usize],
+    length: usize,
+    sampling: Sampling,
+    device: &Device,
+    streams: &impl Fn(usize, usize) -> Stream,
+) -> Vec<Completion> {
+    let ids: Vec<i32> = group.iter().flat_map(|index| prompts[*index].iter().map(|id| *id as i32)).collect();
+    let ids: Tensor<2, Int> = Tensor::from_data(TensorData::new(ids, [group.len(), length]), device);
+    let (logits, mut cache) = model.start(ids, length + sampling.max_new_tokens);
+    let rows = group.len() * sampling.samples;
+    let repeat: Vec<usize> = (0..rows).map(|row| row / sampling.samples).collect();
+    let mut logits = logits.select(0, indices(&repeat, device));
+    cache.select(indices(&repeat, device));
+    let mut streams: Vec<Stream> =
+        (0..rows).map(|row| streams(group[row / sampling.samples], row % sampling.samples)).collect();
+    let mut completions = vec![Completion { tokens: Vec::new(), ended: false }; rows];
+    // Row of the batch -> row of the result, for rows that still grow.
+    let mut active: Vec<usize> = (0..rows).collect();
+    for position in 0..sampling.max_new_tokens {
+        let values: Vec<f32> = logits.to_data().iter::<f32>().collect();
+        let vocabulary = values.len() / active.len();
+        let mut next = Vec::with_capacity(active.len());
+        for (logits, row) in values.chunks_exact(vocabulary).zip(&active) {
+            let completion = &mut completions[*row];
+            if !completion.ended {
+                let token = sample(logits, sampling.temperature, &mut streams[*row]);
+                completion.tokens.push(token);
+                completion.ended = token == END;
+            }
+            next.push(completion.tokens.last().map_or(END, |token| *token) as i32);
+        }
+        let alive: Vec<usize> = (0..active.len()).filter(|row| !completions[active[*row]].ended).collect();
+        if alive.is_empty() || position + 1 == sampling.max_new_tokens {
+            break;
+        }
+        // Copying the cache costs about a step's work, so rows leave once a quarter of them have ended.
+        if alive.len() * 4 <= active.len() * 3 {
+            cache.select(indices(&alive, device));
+            next = alive.iter().map(|row| next[*row]).collect();
+            active = alive.iter().map(|row| active[*row]).collect();
+        }
+        let count = next.len();
+        logits = model.advance(Tensor::from_data(TensorData::new(next, [count]), device), &mut cache);
+    }
+    completions
+}
+
+/// One token from softmax(logits / temperature), by inverting the cumulative distribution in f64.
+fn sample(logits: &[f32], temperature: f64, stream: &mut Stream) -> u32 {
+    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index);
+    if temperature == 0.0 {
+        return best as u32;
+    }
+    let peak = f64::from(logits[best]);
+    let weights: Vec<f64> = logits.iter().map(|logit| ((f64::from(*logit) - peak) / temperature).exp()).collect();
+    let mut left = stream.uniform() * weights.iter().sum::<f64>();
+    for (token, weight) in weights.iter().enumerate() {
+        left -= weight;
+        if left < 0.0 {
+            return token as u32;
+        }
+    }
+    best as u32
+}
+
+fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]), device)
+}

@@ -1,0 +1,35 @@
+//! Models: one transformer, its weights and tokenizer in Hugging Face's layout, sampling, and a linear classifier.
+
+mod decoder;
+#[cfg(test)]
+mod decoder_tests;
+mod folder;
+pub mod generate;
+pub mod linear;
+mod parameters;
+mod tokenizer;
+
+pub use decoder::{Cache, Decoder, DecoderConfig};
+pub use folder::Policy;
+pub use parameters::{Parameter, Parameters, tensor, values};
+pub use tokenizer::{END, Tokenizer};
+
+/// A model that a study trains from random weights.
+pub struct BuiltinSize {
+    /// `builtin:NAME`
+    pub name: &'static str,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Attention heads of a block.
+    pub heads: usize,
+    /// Greatest number of positions.
+    pub context: usize,
+}
+
+/// Every built-in size.
+pub const BUILTIN_SIZES: &[BuiltinSize] = &[
+    BuiltinSize { name: "tiny", width: 64, layers: 3, heads: 4, context: 40 },
+    BuiltinSize { name: "small", width: 128, layers: 4, heads: 4, context: 64 },
+];

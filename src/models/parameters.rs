@@ -1,0 +1,110 @@
+//! A model's weights: named as in Hugging Face's files, each a flat tensor with a shape.
+
+use crate::error::{Doing, Error, Result};
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// One weight. It is kept flat, so that optimisers see vectors only; reshaping costs nothing.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Name in the safetensors file.
+    pub name: String,
+    /// Its shape there.
+    pub shape: Vec<usize>,
+    /// The values, row by row.
+    pub value: Tensor<1>,
+}
+
+/// All weights of a model, in the order of its definition.
+#[derive(Clone, Debug)]
+pub struct Parameters(pub Vec<Parameter>);
+
+impl Parameters {
+    /// Weight `index` as a vector.
+    pub fn vector(&self, index: usize) -> Tensor<1> {
+        self.0[index].value.clone()
+    }
+
+    /// Weight `index` as a matrix.
+    pub fn matrix(&self, index: usize) -> Tensor<2> {
+        let parameter = &self.0[index];
+        parameter.value.clone().reshape([parameter.shape[0], parameter.shape[1]])
+    }
+
+    /// The same values as leaves of a new gradient tape on `device`.
+    pub fn tracked(&self, device: &Device) -> Self {
+        let device = device.clone().autodiff();
+        self.map(|value| Tensor::<1>::from_data(value.into_data(), &device).require_grad())
+    }
+
+    /// The same values without gradients.
+    pub fn untracked(&self) -> Self {
+        self.map(Tensor::inner)
+    }
+
+    fn map(&self, each: impl Fn(Tensor<1>) -> Tensor<1>) -> Self {
+        let with = |parameter: &Parameter| Parameter { value: each(parameter.value.clone()), ..parameter.clone() };
+        Parameters(self.0.iter().map(with).collect())
+    }
+
+    /// Number of weights.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Writes a safetensors file that PyTorch's libraries read (f32, metadata format "pt").
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes: Vec<(&Parameter, Vec<u8>)> = self.0.iter().map(|p| (p, values(&p.value).into_iter().flat_map(f32::to_le_bytes).collect())).collect();
+        let views = bytes
+            .iter()
+            .map(|(parameter, bytes)| {
+                let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes);
+                view.map(|view| (parameter.name.clone(), view)).map_err(Error::other)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        let file = safetensors::serialize(views, Some(metadata)).map_err(Error::other)?;
+        std::fs::write(path, file).doing("write", path)
+    }
+
+    /// Reads the weights with these names and shapes; missing, surplus and misshapen ones are listed.
+    pub fn load(path: &Path, expected: &[(String, Vec<usize>)], device: &Device) -> Result<Self> {
+        let bytes = std::fs::read(path).doing("read", path)?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|error| Error::Other(format!("{} is not a safetensors file: {error}", path.display())))?;
+        let mut wrong = Vec::new();
+        let mut parameters = Vec::new();
+        for (name, shape) in expected {
+            match file.tensor(name) {
+                Err(_) => wrong.push(format!("missing {name}")),
+                Ok(view) if view.dtype() != Dtype::F32 => wrong.push(format!("{name} is {:?}, not F32", view.dtype())),
+                Ok(view) if view.shape() != shape => wrong.push(format!("{name} is {:?}, not {shape:?}", view.shape())),
+                Ok(view) => {
+                    let values: Vec<f32> =
+                        view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+                    parameters.push(Parameter { name: name.clone(), shape: shape.clone(), value: tensor(values, device) });
+                }
+            }
+        }
+        let known = |name: &str| expected.iter().any(|(known, _)| known == name);
+        wrong.extend(file.names().iter().filter(|name| !known(name)).map(|name| format!("surplus {name}")));
+        if wrong.is_empty() {
+            Ok(Parameters(parameters))
+        } else {
+            Err(Error::Other(format!("{} does not fit its config.json: {}", path.display(), wrong.join(", "))))
+        }
+    }
+}
+
+/// The values of a tensor on the host.
+pub fn values(tensor: &Tensor<1>) -> Vec<f32> {
+    tensor.to_data().iter::<f32>().collect()
+}
+
+/// A vector on a device.
+pub fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length]), device)
+}

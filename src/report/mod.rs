@@ -1,0 +1,3 @@
+//! CSVs, figures and the HTML report, made from the store alone.
+
+pub mod rows;

@@ -1,0 +1,302 @@
+//! A study as it is meant: every value typed, every sweep expanded, nothing left to default.
+
+use crate::methods::Method;
+use serde::{Deserialize, Serialize};
+
+/// One experiment file, resolved except for the contents of its data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Study {
+    /// Name of the study and of its folder under results/.
+    pub name: String,
+    /// Seed of everything that its runs share.
+    pub seed: u64,
+    /// The policy's model.
+    pub model: Model,
+    /// Training of the base model.
+    pub base: LanguageModelTraining,
+    /// Training of the reference policy.
+    pub sft: LanguageModelTraining,
+    /// The task.
+    pub task: Task,
+    /// The learned reward's training; absent when the file has no `[reward_model]` and no method needs one.
+    pub reward_model: Option<RewardModelTraining>,
+    /// How policies are evaluated.
+    pub evaluation: Evaluation,
+    /// One entry a run, in the order of the file.
+    pub runs: Vec<Run>,
+    /// Values that depart from the paper, as the file's `# paper:` comments mark them.
+    pub deviations: Vec<Deviation>,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// A built-in size.
+    pub base: String,
+    /// Size of the vocabulary that is trained on real text.
+    pub vocabulary: usize,
+}
+
+/// The keys that every training table has. PyTorch's semantics and names, except where two methods would clash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimisation {
+    /// The optimiser.
+    pub optimizer: Optimizer,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up: factor min(1, (step + 1) / (warmup_steps + 1)), step from 0.
+    pub warmup_steps: u64,
+    /// What follows the warm-up.
+    pub schedule: Schedule,
+    /// Global gradient norm above which the gradient is scaled down.
+    pub max_grad_norm: f64,
+    /// SGD and RMSprop: added to the gradient. AdamW: decoupled.
+    pub weight_decay: f64,
+    /// SGD, RMSprop.
+    pub momentum: f64,
+    /// RMSprop's alpha.
+    pub smoothing: f64,
+    /// RMSprop, AdamW.
+    pub epsilon: f64,
+    /// AdamW.
+    pub adam_beta1: f64,
+    /// AdamW.
+    pub adam_beta2: f64,
+}
+
+impl Optimisation {
+    /// The keys of this struct; they stand in a table beside other keys.
+    pub const KEYS: &'static [&'static str] = &[
+        "optimizer",
+        "learning_rate",
+        "warmup_steps",
+        "schedule",
+        "max_grad_norm",
+        "weight_decay",
+        "momentum",
+        "smoothing",
+        "epsilon",
+        "adam_beta1",
+        "adam_beta2",
+    ];
+}
+
+/// An optimiser with PyTorch's update rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// torch.optim.RMSprop
+    Rmsprop,
+    /// torch.optim.AdamW
+    Adamw,
+    /// torch.optim.SGD
+    Sgd,
+}
+
+/// The learning rate after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Stays at its peak.
+    Constant,
+    /// Falls linearly, to 0 after the last step.
+    Linear,
+}
+
+/// `[base]` and `[sft]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LanguageModelTraining {
+    /// Optimiser and schedule.
+    pub optimisation: Optimisation,
+    /// Steps and sizes.
+    pub size: LanguageModelSize,
+}
+
+/// The keys of `[base]` and `[sft]` beside the optimiser's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageModelSize {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Sequences a step.
+    pub batch_sequences: usize,
+    /// Longest sequence in tokens; texts are cut there.
+    pub max_tokens: usize,
+}
+
+/// `[reward_model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RewardModelTraining {
+    /// Optimiser and schedule.
+    pub optimisation: Optimisation,
+    /// Epochs and sizes.
+    pub size: RewardModelSize,
+}
+
+/// The keys of `[reward_model]` beside the optimiser's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardModelSize {
+    /// Passes over the comparisons; the best of them on the validation pairs is kept.
+    pub epochs: u64,
+    /// Pairs a step.
+    pub batch_pairs: usize,
+    /// Share of the prompts whose pairs choose the epoch.
+    pub validation_share: f64,
+}
+
+/// The keys of `[training]` that every method's table may override, beside the optimiser's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSize {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Pairs a step.
+    pub batch_pairs: usize,
+    /// What an epoch shuffles.
+    pub shuffle: Shuffle,
+    /// Steps between checkpoints: the length of a segment.
+    pub checkpoint_every: u64,
+}
+
+impl TrainingSize {
+    /// The keys of this struct.
+    pub const KEYS: &'static [&'static str] = &["steps", "batch_pairs", "shuffle", "checkpoint_every"];
+}
+
+/// What an epoch of preference training shuffles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shuffle {
+    /// Every pair by itself.
+    Pairs,
+    /// Prompts; a prompt's pairs stay together and share their completions' forward passes.
+    Prompts,
+}
+
+/// `[task.*]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Continue a review's first words with a positive review.
+    Sentiment(Sentiment),
+}
+
+impl Task {
+    /// The task's name in the CSVs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Task::Sentiment(_) => "sentiment",
+        }
+    }
+}
+
+/// `[task.sentiment]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sentiment {
+    /// `builtin:reviews`, files or globs in IMDb format, or `hub:` names.
+    pub corpus: Vec<String>,
+    /// Least and greatest number of a prompt's tokens.
+    pub prefix_tokens: [usize; 2],
+    /// Training prompts.
+    pub prompts: usize,
+    /// Completions a training prompt; every pair of them is a comparison.
+    pub completions: usize,
+    /// How the true reward becomes a label.
+    pub labels: Labels,
+    /// Bradley-Terry labels: the reward is multiplied by this before the sigmoid.
+    pub reward_scale: f64,
+    /// Share of labels that are flipped.
+    pub label_noise: f64,
+    /// The true reward.
+    pub reward: Reward,
+}
+
+/// How a true reward labels a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Labels {
+    /// The completion with the higher reward is chosen.
+    Hard,
+    /// The chosen one is drawn from a Bradley-Terry model of the scaled rewards.
+    BradleyTerry,
+}
+
+/// The true reward.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reward {
+    /// The exact scorer of a built-in world.
+    Builtin(String),
+    /// A classifier fitted on the corpus' labels.
+    Fit(Fit),
+}
+
+/// What is fitted on the corpus' labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Logistic regression on word n-grams.
+    Linear,
+}
+
+/// `[evaluation]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Steps between evaluations; a multiple of every run's `checkpoint_every`.
+    pub every: u64,
+    /// Held-out prompts.
+    pub prompts: usize,
+    /// Completions a prompt.
+    pub samples_per_prompt: usize,
+    /// Sampling temperatures.
+    pub temperature: Vec<f64>,
+    /// Longest completion in tokens.
+    pub max_new_tokens: usize,
+    /// Budgets in nats at which summary.csv reads the frontier.
+    pub kl_budgets: Vec<f64>,
+}
+
+/// One run: a method with concrete parameters and a seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// `dpo-beta0.1-seed0-3f9c`: method, swept parameters, seed, and the start of a digest of all its values.
+    pub name: String,
+    /// The method with its parameters.
+    pub method: Method,
+    /// Optimiser and schedule.
+    pub optimisation: Optimisation,
+    /// Steps and sizes.
+    pub size: TrainingSize,
+    /// The run's own seed.
+    pub seed: u64,
+    /// Swept parameters and their values as text, sorted by name; the seed is not among them.
+    pub swept: Vec<(String, String)>,
+}
+
+impl Run {
+    /// The CSVs' `params`: `beta=0.1;learning_rate=0.0001`.
+    pub fn params(&self) -> String {
+        self.swept.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(";")
+    }
+
+    /// Optimiser steps of the run; 0 for methods that train nothing.
+    pub fn steps(&self) -> u64 {
+        if self.method.objective().is_some() { self.size.steps } else { 0 }
+    }
+}
+
+/// A value of the file that is not the paper's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deviation {
+    /// The key, with its table.
+    pub key: String,
+    /// The file's value, as written.
+    pub value: String,
+    /// What the `# paper:` comment says.
+    pub paper: String,
+}

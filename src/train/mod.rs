@@ -1,0 +1,15 @@
+//! Training: sequences to tensors, optimisers, and one loop for everything that is trained.
+
+mod language_model;
+mod optimizer;
+mod preference;
+mod reward_model;
+mod sequences;
+mod step;
+
+pub use language_model::train_language_model;
+pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
+pub use preference::{PairData, PreferenceRun, reference_log_probs, train_preference};
+pub use reward_model::{RewardModelResult, train_reward_model};
+pub use sequences::{Divergence, Padded, Sequence, completion_log_probs, divergences, scores};
+pub use step::{StepResult, Trainer};

@@ -1,0 +1,260 @@
+//! PyTorch's optimisers to the digit, the clipping of the global norm, and the learning-rate schedule.
+
+use crate::error::{Error, Result};
+use crate::models::{Parameter, Parameters, tensor};
+use crate::spec::{Optimisation, Optimizer, Schedule};
+use burn::tensor::{Device, Tensor};
+use std::path::Path;
+
+/// An optimiser with its state: for every weight two vectors, of which a method may use none.
+pub struct OptimizerState {
+    settings: Optimisation,
+    step: u64,
+    first: Vec<Tensor<1>>,
+    second: Vec<Tensor<1>>,
+}
+
+/// Learning rate of step `step` (from 0) of `steps`: warm-up factor min(1, (step + 1) / (warmup_steps + 1)) as in the
+/// authors' code, then constant or linear to 0.
+pub fn learning_rate(settings: &Optimisation, step: u64, steps: u64) -> f64 {
+    let warmup = ((step + 1) as f64 / (settings.warmup_steps + 1) as f64).min(1.0);
+    let decay = match settings.schedule {
+        Schedule::Constant => 1.0,
+        Schedule::Linear if step < settings.warmup_steps => 1.0,
+        Schedule::Linear => {
+            let length = steps.saturating_sub(settings.warmup_steps).max(1) as f64;
+            (1.0 - (step - settings.warmup_steps) as f64 / length).max(0.0)
+        }
+    };
+    settings.learning_rate * warmup * decay
+}
+
+/// Euclidean norm over all gradients together, in f64.
+pub fn global_norm(gradients: &[Tensor<1>]) -> f64 {
+    let squares = |gradient: &Tensor<1>| gradient.to_data().iter::<f32>().map(|g| f64::from(g).powi(2)).sum::<f64>();
+    gradients.iter().map(squares).sum::<f64>().sqrt()
+}
+
+/// The factor of torch.nn.utils.clip_grad_norm_: min(1, max / (norm + 1e-6)).
+pub fn clip_factor(norm: f64, max: f64) -> f64 {
+    (max / (norm + 1e-6)).min(1.0)
+}
+
+impl OptimizerState {
+    /// A fresh state for these weights.
+    pub fn new(settings: &Optimisation, parameters: &Parameters) -> Self {
+        let zeros = || parameters.0.iter().map(|p| p.value.clone().inner().zeros_like()).collect();
+        OptimizerState { settings: settings.clone(), step: 0, first: zeros(), second: zeros() }
+    }
+
+    /// The new value of every weight after one step at this learning rate. `values` and `gradients` are outside the
+    /// gradient tape and in the order of the weights.
+    pub fn update(&mut self, values: Vec<Tensor<1>>, gradients: Vec<Tensor<1>>, rate: f64) -> Vec<Tensor<1>> {
+        self.step += 1;
+        let step = |(index, (value, gradient)): (usize, (Tensor<1>, Tensor<1>))| match self.settings.optimizer {
+            Optimizer::Rmsprop => self.rmsprop(index, value, gradient, rate),
+            Optimizer::Adamw => self.adamw(index, value, gradient, rate),
+            Optimizer::Sgd => self.sgd(index, value, gradient, rate),
+        };
+        values.into_iter().zip(gradients).enumerate().map(step).collect()
+    }
+
+    /// torch.optim.RMSprop: v = a v + (1 - a) g^2; b = m b + g / (sqrt(v) + eps); p -= lr b.
+    fn rmsprop(&mut self, index: usize, value: Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
+        let s = &self.settings;
+        let gradient = decayed(gradient, &value, s.weight_decay);
+        let square = gradient.clone() * gradient.clone();
+        let average = take(&mut self.first[index]).mul_scalar(s.smoothing) + square.mul_scalar(1.0 - s.smoothing);
+        self.first[index] = average.clone();
+        let mut direction = gradient / average.sqrt().add_scalar(s.epsilon);
+        if s.momentum > 0.0 {
+            direction = take(&mut self.second[index]).mul_scalar(s.momentum) + direction;
+            self.second[index] = direction.clone();
+        }
+        value - direction.mul_scalar(rate)
+    }
+
+    /// torch.optim.AdamW: p *= 1 - lr wd; p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps).
+    fn adamw(&mut self, index: usize, value: Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
+        let s = &self.settings;
+        let square = gradient.clone() * gradient.clone();
+        let mean = take(&mut self.first[index]).mul_scalar(s.adam_beta1) + gradient.mul_scalar(1.0 - s.adam_beta1);
+        let variance = take(&mut self.second[index]).mul_scalar(s.adam_beta2) + square.mul_scalar(1.0 - s.adam_beta2);
+        self.first[index] = mean.clone();
+        self.second[index] = variance.clone();
+        let power = self.step as i32;
+        let (bias1, bias2) = (1.0 - s.adam_beta1.powi(power), 1.0 - s.adam_beta2.powi(power));
+        let scale = variance.sqrt().div_scalar(bias2.sqrt()).add_scalar(s.epsilon);
+        let value = if s.weight_decay > 0.0 { value.mul_scalar(1.0 - rate * s.weight_decay) } else { value };
+        value - mean.div(scale).mul_scalar(rate / bias1)
+    }
+
+    /// torch.optim.SGD: b = m b + g (b = g at the first step); p -= lr b.
+    fn sgd(&mut self, index: usize, value: Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
+        let s = &self.settings;
+        let mut direction = decayed(gradient, &value, s.weight_decay);
+        if s.momentum > 0.0 {
+            direction = take(&mut self.first[index]).mul_scalar(s.momentum) + direction;
+            self.first[index] = direction.clone();
+        }
+        value - direction.mul_scalar(rate)
+    }
+
+    /// Writes the state as safetensors, in the order of the weights.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let named = |prefix: &str, tensors: &[Tensor<1>]| -> Vec<Parameter> {
+            let parameter = |(index, value): (usize, &Tensor<1>)| Parameter {
+                name: format!("{prefix}.{index:04}"),
+                shape: value.dims().to_vec(),
+                value: value.clone(),
+            };
+            tensors.iter().enumerate().map(parameter).collect()
+        };
+        let mut all = named("first", &self.first);
+        all.extend(named("second", &self.second));
+        let step = Parameter {
+            name: "step".into(),
+            shape: vec![1],
+            // Exact in f32 up to 16 million steps.
+            value: tensor(vec![self.step as f32], &self.first[0].device()),
+        };
+        all.push(step);
+        Parameters(all).save(path)
+    }
+
+    /// Reads what [`save`](Self::save) wrote for the same weights.
+    pub fn load(settings: &Optimisation, parameters: &Parameters, path: &Path, device: &Device) -> Result<Self> {
+        let mut expected = Vec::new();
+        for prefix in ["first", "second"] {
+            let shape = |p: &Parameter| vec![p.shape.iter().product::<usize>()];
+            expected.extend(parameters.0.iter().enumerate().map(|(index, p)| (format!("{prefix}.{index:04}"), shape(p))));
+        }
+        expected.push(("step".to_owned(), vec![1]));
+        let mut values: Vec<Tensor<1>> = Parameters::load(path, &expected, device)?.0.into_iter().map(|p| p.value).collect();
+        let step = values.pop().map(|step| crate::models::values(&step)[0] as u64);
+        let second = values.split_off(parameters.0.len());
+        let step = step.ok_or_else(|| Error::Other(format!("{} has no step", path.display())))?;
+        Ok(OptimizerState { settings: settings.clone(), step, first: values, second })
+    }
+}
+
+/// Takes a tensor out of its place, so that the backend may write into it.
+fn take(place: &mut Tensor<1>) -> Tensor<1> {
+    let device = place.device();
+    std::mem::replace(place, Tensor::zeros([1], &device))
+}
+
+fn decayed(gradient: Tensor<1>, value: &Tensor<1>, weight_decay: f64) -> Tensor<1> {
+    if weight_decay > 0.0 { gradient + value.clone().mul_scalar(weight_decay) } else { gradient }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn floats(json: &Value) -> Vec<f32> {
+        json.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number") as f32).collect()
+    }
+
+    /// Every case of the fixture that PyTorch made: clipping, warm-up and eight steps of the update rule.
+    #[test]
+    fn every_step_is_pytorchs() {
+        let fixture: Value = serde_json::from_str(include_str!("../../tests/parity/optimizers.json")).expect("JSON");
+        let device = Device::flex();
+        for case in fixture["cases"].as_array().expect("cases") {
+            let name = case["name"].as_str().expect("name");
+            let set = |key: &str, default: f64| case["settings"][key].as_f64().unwrap_or(default);
+            let settings = Optimisation {
+                optimizer: match case["optimizer"].as_str().expect("optimizer") {
+                    "RMSprop" => Optimizer::Rmsprop,
+                    "AdamW" => Optimizer::Adamw,
+                    _ => Optimizer::Sgd,
+                },
+                learning_rate: set("lr", 0.0),
+                warmup_steps: case["warmup_steps"].as_u64().expect("warmup"),
+                schedule: Schedule::Constant,
+                max_grad_norm: case["max_grad_norm"].as_f64().expect("norm"),
+                weight_decay: set("weight_decay", 0.0),
+                momentum: set("momentum", 0.0),
+                smoothing: set("alpha", 0.99),
+                epsilon: set("eps", 1e-8),
+                adam_beta1: case["settings"]["betas"][0].as_f64().unwrap_or(0.9),
+                adam_beta2: case["settings"]["betas"][1].as_f64().unwrap_or(0.999),
+            };
+            let vectors = |json: &Value| -> Vec<Tensor<1>> { json.as_array().expect("list").iter().map(|v| tensor(floats(v), &device)).collect() };
+            let initial = vectors(&case["initial"]);
+            let named = |(index, value): (usize, &Tensor<1>)| Parameter { name: index.to_string(), shape: value.dims().to_vec(), value: value.clone() };
+            let parameters = Parameters(initial.iter().enumerate().map(named).collect());
+            let mut state = OptimizerState::new(&settings, &parameters);
+            let mut values = initial;
+            for (index, step) in case["steps"].as_array().expect("steps").iter().enumerate() {
+                let rate = learning_rate(&settings, index as u64, 8);
+                assert!((rate - step["lr"].as_f64().expect("lr")).abs() < 1e-12, "{name}: learning rate of step {index}");
+                let gradients = vectors(&step["grads"]);
+                let norm = global_norm(&gradients);
+                assert!((norm - step["total_norm"].as_f64().expect("norm")).abs() < 1e-5, "{name}: norm of step {index}");
+                let factor = clip_factor(norm, settings.max_grad_norm);
+                values = state.update(values, gradients.into_iter().map(|g| g.mul_scalar(factor)).collect(), rate);
+                for (value, wanted) in values.iter().zip(step["params"].as_array().expect("params")) {
+                    for (got, wanted) in crate::models::values(value).iter().zip(floats(wanted)) {
+                        assert!((got - wanted).abs() < 2e-6, "{name}: step {index}: {got} is not {wanted}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_saved_state_goes_on_as_if_nothing_happened() {
+        let device = Device::flex();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("optimizer.safetensors");
+        let parameters = Parameters(vec![Parameter { name: "w".into(), shape: vec![2], value: tensor(vec![1.0, -1.0], &device) }]);
+        let settings = Optimisation {
+            optimizer: Optimizer::Adamw,
+            learning_rate: 0.1,
+            warmup_steps: 0,
+            schedule: Schedule::Constant,
+            max_grad_norm: 1.0,
+            weight_decay: 0.01,
+            momentum: 0.0,
+            smoothing: 0.99,
+            epsilon: 1e-8,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+        };
+        let gradient = || vec![tensor(vec![0.3, -0.2], &device)];
+        let mut one = OptimizerState::new(&settings, &parameters);
+        let middle = one.update(vec![parameters.vector(0)], gradient(), 0.1);
+        one.save(&path).expect("saved");
+        let mut other = OptimizerState::load(&settings, &parameters, &path, &device).expect("loaded");
+        let (a, b) = (one.update(middle.clone(), gradient(), 0.1), other.update(middle, gradient(), 0.1));
+        assert_eq!(crate::models::values(&a[0]), crate::models::values(&b[0]));
+    }
+
+    #[test]
+    fn linear_decay_reaches_zero_after_the_last_step() {
+        let settings = Optimisation { warmup_steps: 9, schedule: Schedule::Linear, learning_rate: 1.0, ..sgd() };
+        assert!((learning_rate(&settings, 0, 100) - 0.1).abs() < 1e-12);
+        assert!((learning_rate(&settings, 9, 100) - 1.0).abs() < 1e-12);
+        assert!(learning_rate(&settings, 99, 100) > 0.0);
+        assert!(learning_rate(&settings, 100, 100).abs() < 1e-12);
+    }
+
+    fn sgd() -> Optimisation {
+        Optimisation {
+            optimizer: Optimizer::Sgd,
+            learning_rate: 1.0,
+            warmup_steps: 0,
+            schedule: Schedule::Constant,
+            max_grad_norm: 1.0,
+            weight_decay: 0.0,
+            momentum: 0.0,
+            smoothing: 0.99,
+            epsilon: 1e-8,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+        }
+    }
+}

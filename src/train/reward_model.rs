@@ -1,0 +1,121 @@
+//! The learned reward: a scalar head on the reference policy, Bradley-Terry loss, the best epoch on validation pairs.
+
+use super::preference::PairData;
+use super::sequences::{Padded, Sequence, scores};
+use super::step::Trainer;
+use crate::error::Result;
+use crate::methods::reward_model::bradley_terry_loss;
+use crate::models::Decoder;
+use crate::random::Stream;
+use crate::report::rows::TrainRow;
+use crate::spec::RewardModelTraining;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// A trained reward model.
+pub struct RewardModelResult {
+    /// The model of the best epoch.
+    pub model: Decoder,
+    /// Accuracy on the validation pairs after each epoch.
+    pub validation_accuracy: Vec<f64>,
+    /// Mean score of all completions: subtracted, so that rewards have mean 0.
+    pub mean: f64,
+    /// One row a step.
+    pub rows: Vec<TrainRow>,
+}
+
+/// Trains a reward model from `reference`. Prompts, not pairs, are split, so that no completion is on both sides.
+pub fn train_reward_model(
+    reference: &Decoder,
+    data: &PairData<'_>,
+    training: &RewardModelTraining,
+    seed: u64,
+    device: &Device,
+    mut progress: impl FnMut(&TrainRow, u64),
+) -> Result<RewardModelResult> {
+    let prompts = data.prompt_of.iter().max().map_or(0, |last| last + 1);
+    let mut split = Stream::new(seed, 0, "reward model split", 0);
+    let held: Vec<bool> = (0..prompts).map(|_| split.uniform() < training.size.validation_share).collect();
+    let is_held = |pair: &&(usize, usize)| held[data.prompt_of[pair.0]];
+    let validation: Vec<(usize, usize)> = data.pairs.iter().filter(is_held).copied().collect();
+    let pairs: Vec<(usize, usize)> = data.pairs.iter().filter(|pair| !is_held(pair)).copied().collect();
+    let batch_pairs = training.size.batch_pairs;
+    let per_epoch = pairs.len().div_ceil(batch_pairs) as u64;
+    let steps = per_epoch * training.size.epochs;
+    let mut trainer = Trainer::new(&reference.with_scalar_head(device), &training.optimisation, steps, device);
+    let taped = device.clone().autodiff();
+    let mut rows = Vec::new();
+    let mut best: Option<(f64, Decoder)> = None;
+    let mut validation_accuracy = Vec::new();
+    let mut tokens = 0;
+    for epoch in 0..training.size.epochs {
+        // Prompts are shuffled and their pairs stay together: 6 pairs of 4 completions cost 4 forward passes.
+        let mut groups: Vec<Vec<(usize, usize)>> = pairs.chunk_by(|a, b| data.prompt_of[a.0] == data.prompt_of[b.0]).map(<[_]>::to_vec).collect();
+        let order = Stream::new(seed, 0, "reward model batches", epoch).permutation(groups.len());
+        let shuffled: Vec<(usize, usize)> = order.into_iter().flat_map(|group| std::mem::take(&mut groups[group])).collect();
+        for batch in shuffled.chunks(batch_pairs) {
+            let began = Instant::now();
+            let (chosen, rejected, used) = score_pairs(&trainer.model, data, batch, &taped);
+            let loss = bradley_terry_loss(chosen.clone(), rejected.clone(), 0.0).mean();
+            let step = rows.len() as u64;
+            let result = trainer.step(step, &loss)?;
+            tokens += used as u64;
+            let host = |values: Tensor<1>| -> Vec<f64> { values.to_data().iter::<f32>().map(f64::from).collect() };
+            let (chosen, rejected) = (host(chosen), host(rejected));
+            let count = chosen.len() as f64;
+            let right = chosen.iter().zip(&rejected).filter(|(chosen, rejected)| chosen > rejected).count();
+            let (mean_chosen, mean_rejected) = (chosen.iter().sum::<f64>() / count, rejected.iter().sum::<f64>() / count);
+            let row = TrainRow {
+                step: step + 1,
+                loss: result.loss,
+                rewards_chosen: Some(mean_chosen),
+                rewards_rejected: Some(mean_rejected),
+                rewards_margins: Some(mean_chosen - mean_rejected),
+                rewards_accuracies: Some(right as f64 / count),
+                grad_norm: result.grad_norm,
+                learning_rate: result.learning_rate,
+                tokens,
+                tokens_per_s: used as f64 / began.elapsed().as_secs_f64(),
+                ..TrainRow::default()
+            };
+            progress(&row, steps);
+            rows.push(row);
+        }
+        let model = trainer.model.untracked();
+        let accuracy = accuracy(&model, data, if validation.is_empty() { &pairs } else { &validation }, device);
+        validation_accuracy.push(accuracy);
+        if best.as_ref().is_none_or(|(before, _)| accuracy > *before) {
+            best = Some((accuracy, model));
+        }
+    }
+    let model = best.map_or_else(|| trainer.model.untracked(), |(_, model)| model);
+    let all = scores(&model, &data.sequences, device, |_| ());
+    let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
+    Ok(RewardModelResult { model, validation_accuracy, mean, rows })
+}
+
+fn score_pairs(model: &Decoder, data: &PairData<'_>, pairs: &[(usize, usize)], device: &Device) -> (Tensor<1>, Tensor<1>, usize) {
+    let mut row_of: HashMap<usize, i32> = HashMap::new();
+    let mut sequences: Vec<Sequence<'_>> = Vec::new();
+    let mut row = |completion: usize| {
+        *row_of.entry(completion).or_insert_with(|| {
+            sequences.push(data.sequences[completion]);
+            sequences.len() as i32 - 1
+        })
+    };
+    let (chosen, rejected): (Vec<i32>, Vec<i32>) = pairs.iter().map(|pair| (row(pair.0), row(pair.1))).unzip();
+    let tokens = sequences.iter().map(Sequence::len).sum();
+    let scores = Padded::new(&sequences, true, device).scores(model);
+    let pick = |rows: Vec<i32>| -> Tensor<1> {
+        let index: Tensor<1, Int> = Tensor::from_data(TensorData::new(rows, [pairs.len()]), device);
+        scores.clone().select(0, index)
+    };
+    (pick(chosen), pick(rejected), tokens)
+}
+
+fn accuracy(model: &Decoder, data: &PairData<'_>, pairs: &[(usize, usize)], device: &Device) -> f64 {
+    let scores = scores(model, &data.sequences, device, |_| ());
+    let right = pairs.iter().filter(|(chosen, rejected)| scores[*chosen] > scores[*rejected]).count();
+    right as f64 / pairs.len().max(1) as f64
+}
