@@ -9,10 +9,16 @@
 
 pub mod data;
 pub mod error;
+pub mod plan;
 pub mod methods;
 pub mod models;
 pub mod ops;
 pub mod random;
 pub mod report;
+pub mod resolve;
 pub mod spec;
+pub mod stages;
+pub mod stats;
+pub mod store;
+pub mod tasks;
 pub mod train;

@@ -194,7 +194,7 @@ fn task(tables: &mut Table) -> Result<Task, Failure> {
         return Err(missing().hint("a study has one task: keep one [task.*]").into());
     }
     let (mut sentiment, _) = tree::take_table(&mut table, "sentiment")?;
-    for (key, value) in [("completions", "4"), ("labels", "\"hard\""), ("reward_scale", "1.0"), ("label_noise", "0.0")] {
+    for (key, value) in [("completions", "4"), ("max_new_tokens", "24"), ("labels", "\"hard\""), ("reward_scale", "1.0"), ("label_noise", "0.0")] {
         if !sentiment.contains_key(key) {
             let value = DeValue::parse(value).map_err(|error| tree::explain(&error, value_span(&name)))?;
             sentiment.insert(tree::key(key, name.span()), Spanned::new(name.span(), value.into_inner()));
@@ -256,6 +256,9 @@ fn runs(
         let differing = differing_keys(&variants);
         for variant in variants {
             let mut table = training.clone();
+            if !trains(name.get_ref()) {
+                first_of_each_axis(&mut table);
+            }
             tree::merge(&mut table, variant.clone());
             for mut point in sweep::expand(name.get_ref(), &table, name.span(), sweep)? {
                 point.axes.extend(differing.iter().cloned());
@@ -280,6 +283,20 @@ fn runs(
     Ok(runs)
 }
 
+/// Whether `[training]` means anything to a method.
+fn trains(method: &str) -> bool {
+    !matches!(method, "sft" | "best_of_n")
+}
+
+/// Sweeps of `[training]` must not multiply runs that do not train.
+fn first_of_each_axis(table: &mut Table) {
+    for (_, value) in table.iter_mut() {
+        if let Some(first) = value.get_ref().as_array().and_then(|items| items.iter().next().cloned()) {
+            *value = first;
+        }
+    }
+}
+
 /// Keys whose values differ between the variants of a `[[method.NAME]]`.
 fn differing_keys(variants: &[&Table]) -> Vec<String> {
     let keys: BTreeSet<&str> = variants.iter().flat_map(|table| table.keys()).map(|key| key.get_ref().as_ref()).collect();
@@ -301,7 +318,8 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
         .into_iter()
         .map(|key| (key.clone(), everything.get(key.as_str()).map_or(String::from("default"), |value| sweep::literal(value.get_ref()))))
         .collect();
-    let digest = blake3::hash(serde_json::json!([own, optimisation, size, seed]).to_string().as_bytes());
+    let values = if own.objective().is_some() { serde_json::json!([own, optimisation, size, seed]) } else { serde_json::json!([own, seed]) };
+    let digest = blake3::hash(values.to_string().as_bytes());
     let labels: String = swept.iter().map(|(key, value)| format!("-{}{value}", key.replace('_', ""))).collect();
     let name = format!("{method}{labels}-seed{seed}-{}", &digest.to_hex()[..4]);
     let at = |key: &str| everything.get(key).map_or(point.span.clone(), |value| value.span());

@@ -205,6 +205,8 @@ pub struct Sentiment {
     pub prompts: usize,
     /// Completions a training prompt; every pair of them is a comparison.
     pub completions: usize,
+    /// Longest completion that is sampled for comparisons, in tokens.
+    pub max_new_tokens: usize,
     /// How the true reward becomes a label.
     pub labels: Labels,
     /// Bradley-Terry labels: the reward is multiplied by this before the sigmoid.
@@ -282,6 +284,11 @@ impl Run {
     /// The CSVs' `params`: `beta=0.1;learning_rate=0.0001`.
     pub fn params(&self) -> String {
         self.swept.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(";")
+    }
+
+    /// The name without its digest: stays when values change.
+    pub fn label(&self) -> &str {
+        self.name.rsplit_once('-').map_or(&self.name, |(label, _)| label)
     }
 
     /// Optimiser steps of the run; 0 for methods that train nothing.

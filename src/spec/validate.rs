@@ -34,11 +34,13 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     let [least, most] = task.prefix_tokens;
     let key = "task.sentiment.prefix_tokens";
     check.that(least >= 1 && least <= most, key, "`prefix_tokens` must be [least, most] with 1 <= least <= most", "the paper uses [2, 8]");
-    let longest = most.saturating_add(study.evaluation.max_new_tokens).saturating_add(1);
-    let what = format!("prompts of {most} tokens and completions of {} do not fit the model's context of {context}", study.evaluation.max_new_tokens);
-    check.that(longest <= context, key, &what, "shorten `prefix_tokens` or `evaluation.max_new_tokens`, or use a larger [model] base");
+    let new_tokens = study.evaluation.max_new_tokens.max(task.max_new_tokens);
+    let longest = most.saturating_add(new_tokens).saturating_add(1);
+    let what = format!("prompts of {most} tokens and completions of {new_tokens} do not fit the model's context of {context}");
+    check.that(longest <= context, key, &what, "shorten `prefix_tokens` or `max_new_tokens`, or use a larger [model] base");
     check.that(task.prompts > 0, "task.sentiment.prompts", "`prompts` must be at least 1", "try 2000");
     check.that(task.completions >= 2, "task.sentiment.completions", "a comparison needs at least 2 completions", "the paper uses 4");
+    check.that(task.max_new_tokens > 0, "task.sentiment.max_new_tokens", "must be at least 1", "try 24");
     check.that(!task.corpus.is_empty(), "task.sentiment.corpus", "the list of files is empty", "name a file, a glob or \"builtin:reviews\"");
     let builtin_corpus = task.corpus == ["builtin:reviews"];
     if let Some(name) = task.corpus.iter().find(|name| name.starts_with("builtin:") && !builtin_corpus) {

@@ -1,0 +1,9 @@
+//! What a study means: a graph of stages with content keys. Pure: no files, no tensors.
+
+mod graph;
+mod stage;
+mod why;
+
+pub use graph::{Plan, RunPlan, build};
+pub use stage::{Kind, ModelRole, Split, Stage, Work};
+pub use why::{Saved, SavedStage, why};

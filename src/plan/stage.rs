@@ -1,0 +1,267 @@
+//! A stage: what it does, what it reads, and the key that follows from both.
+
+use crate::methods::Method;
+use crate::resolve::Corpus;
+use crate::spec::{Labels, LanguageModelTraining, Optimisation, Reward, RewardModelTraining, TrainingSize};
+use crate::store::Key;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Arithmetic of every stage; other classes get other keys.
+const NUMERICS: &str = "f32";
+
+/// Kinds of stages, as `--until` and `--force` name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Kind {
+    /// Trains a language model from random weights.
+    Base,
+    /// Fine-tunes it on the task's text.
+    Sft,
+    /// Fits the true reward on labels.
+    Classifier,
+    /// Takes prompts from the corpus.
+    Prompts,
+    /// Draws completions of the reference.
+    Samples,
+    /// Labels pairs of them with the true reward.
+    Comparisons,
+    /// Log-probs of the samples under the reference.
+    ReferenceLogprobs,
+    /// Trains the learned reward.
+    RewardModel,
+    /// One segment of a run.
+    Train,
+    /// Draws completions of a policy on held-out prompts.
+    Generate,
+    /// Scores them.
+    Evaluate,
+}
+
+impl Kind {
+    /// The kind's name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Base => "base",
+            Kind::Sft => "sft",
+            Kind::Classifier => "classifier",
+            Kind::Prompts => "prompts",
+            Kind::Samples => "samples",
+            Kind::Comparisons => "comparisons",
+            Kind::ReferenceLogprobs => "reference_logprobs",
+            Kind::RewardModel => "reward_model",
+            Kind::Train => "train",
+            Kind::Generate => "generate",
+            Kind::Evaluate => "evaluate",
+        }
+    }
+
+    /// The kind's own format: raised when what a stage writes, or how it computes, changes.
+    fn format(self) -> u64 {
+        1
+    }
+}
+
+/// Which side of the corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// Trained on.
+    Train,
+    /// Only measured on.
+    HeldOut,
+}
+
+/// What a language model is trained for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelRole {
+    /// The base model, on general text.
+    Base,
+    /// A judge of fluency, on the held-out side of the corpus: no policy is trained from it.
+    HeldOutJudge,
+}
+
+/// What a stage does, with every value that changes its result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Inputs: none.
+    Base {
+        /// What the model is for.
+        role: ModelRole,
+        /// `builtin:NAME`.
+        model: String,
+        /// Vocabulary size of a trained tokenizer.
+        vocabulary: usize,
+        /// How it is trained.
+        training: LanguageModelTraining,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: base.
+    Sft {
+        /// How it is trained.
+        training: LanguageModelTraining,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: none.
+    Classifier {
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: reference (its tokenizer); held-out prompts also read train.
+    Prompts {
+        /// Which side.
+        split: Split,
+        /// Least and greatest number of tokens.
+        prefix_tokens: [usize; 2],
+        /// How many.
+        count: usize,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: reference, prompts.
+    Samples {
+        /// Completions a prompt.
+        completions: usize,
+        /// Longest completion.
+        max_new_tokens: usize,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: reference (its tokenizer), prompts, samples, and classifier for a fitted reward.
+    Comparisons {
+        /// The true reward.
+        reward: Reward,
+        /// How it labels.
+        labels: Labels,
+        /// Factor before the sigmoid.
+        reward_scale: f64,
+        /// Share of flipped labels.
+        label_noise: f64,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: reference, prompts, samples.
+    ReferenceLogprobs {},
+    /// Inputs: reference, prompts, samples, comparisons.
+    RewardModel {
+        /// How it is trained.
+        training: RewardModelTraining,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: reference or previous, prompts, samples, comparisons, and reference_logprobs for methods that need them.
+    Train {
+        /// The method.
+        method: Method,
+        /// Optimiser and schedule.
+        optimisation: Optimisation,
+        /// Sizes; `steps` only where the schedule depends on it, so that raising it keeps finished segments.
+        size: TrainingSize,
+        /// First step, from 0.
+        first: u64,
+        /// Step that the segment ends before.
+        last: u64,
+        /// The study's seed.
+        seed: u64,
+        /// The run's seed.
+        run_seed: u64,
+    },
+    /// Inputs: policy, prompts.
+    Generate {
+        /// Sampling temperature; 0 is greedy.
+        temperature: f64,
+        /// Completions a prompt.
+        samples: usize,
+        /// Longest completion.
+        max_new_tokens: usize,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: policy, reference, prompts, generations, fluency; reward_model and classifier where there are; and, for
+    /// held-out accuracy, held_out_samples, held_out_comparisons and held_out_logprobs.
+    Evaluate {
+        /// The true reward.
+        reward: Reward,
+    },
+}
+
+impl Work {
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Work::Base { .. } => Kind::Base,
+            Work::Sft { .. } => Kind::Sft,
+            Work::Classifier { .. } => Kind::Classifier,
+            Work::Prompts { .. } => Kind::Prompts,
+            Work::Samples { .. } => Kind::Samples,
+            Work::Comparisons { .. } => Kind::Comparisons,
+            Work::ReferenceLogprobs {} => Kind::ReferenceLogprobs,
+            Work::RewardModel { .. } => Kind::RewardModel,
+            Work::Train { .. } => Kind::Train,
+            Work::Generate { .. } => Kind::Generate,
+            Work::Evaluate { .. } => Kind::Evaluate,
+        }
+    }
+}
+
+/// A node of the graph, frozen before anything runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Content key.
+    pub key: Key,
+    /// What people call it: unique within a study and stable when values change.
+    pub label: String,
+    /// What it does.
+    pub work: Work,
+    /// Keys of the artifacts it reads, by role.
+    pub inputs: BTreeMap<String, Key>,
+    /// The corpus, for stages that read it.
+    pub corpus: Option<Corpus>,
+}
+
+impl Stage {
+    /// Makes a stage and its key.
+    pub fn new(label: impl Into<String>, work: Work, inputs: BTreeMap<String, Key>, corpus: Option<Corpus>) -> Self {
+        let key = key(&work, &inputs, corpus.as_ref());
+        Stage { key, label: label.into(), work, inputs, corpus }
+    }
+
+    /// The values that the key is made of, for messages.
+    pub fn parameters(&self) -> Value {
+        parameters(&self.work, self.corpus.as_ref())
+    }
+}
+
+/// The stage's values and the digests of its data; paths are not part of it.
+fn parameters(work: &Work, corpus: Option<&Corpus>) -> Value {
+    let mut value = serde_json::to_value(work).unwrap_or_default();
+    // The enum's tag is the kind, which the key holds anyway.
+    let mut inner = value.as_object_mut().and_then(|tagged| tagged.values_mut().next().map(Value::take)).unwrap_or_default();
+    if let (Some(corpus), Some(fields)) = (corpus, inner.as_object_mut()) {
+        let digests = match corpus {
+            Corpus::Builtin(name) => json!([format!("builtin:{name}")]),
+            Corpus::Files(files) => json!(files.iter().map(|file| &file.blake3).collect::<Vec<_>>()),
+            Corpus::Hub(names) => json!(names),
+        };
+        fields.insert("corpus".into(), digests);
+    }
+    inner
+}
+
+fn key(work: &Work, inputs: &BTreeMap<String, Key>, corpus: Option<&Corpus>) -> Key {
+    let kind = work.kind();
+    let text = json!({
+        "kind": kind.name(),
+        "format": kind.format(),
+        "numerics": NUMERICS,
+        "parameters": parameters(work, corpus),
+        "inputs": inputs,
+    });
+    Key(blake3::hash(text.to_string().as_bytes()).to_hex().to_string())
+}

@@ -1,0 +1,53 @@
+//! Stage `base`: a tokenizer and a language model from random weights.
+
+use super::context::Context;
+use super::files::write_csv;
+use crate::error::{Error, Result};
+use crate::models::{BUILTIN_SIZES, Decoder, DecoderConfig, Policy};
+use crate::plan::ModelRole;
+use crate::random::Stream;
+use crate::spec::LanguageModelTraining;
+use crate::tasks::sentiment;
+use crate::train::train_language_model;
+
+pub(super) fn run(
+    context: &mut Context<'_>,
+    role: ModelRole,
+    model: &str,
+    vocabulary: usize,
+    training: &LanguageModelTraining,
+    seed: u64,
+) -> Result<()> {
+    let held_out = role == ModelRole::HeldOutJudge;
+    context.progress("reading the corpus", 0, 1);
+    let texts = sentiment::texts(context.corpus()?, held_out, seed)?;
+    let tokenizer = match role {
+        ModelRole::Base => sentiment::tokenizer(context.corpus()?, &texts, vocabulary)?,
+        ModelRole::HeldOutJudge => context.policy("tokenizer")?.tokenizer,
+    };
+    let size = BUILTIN_SIZES.iter().find(|size| model.strip_prefix("builtin:") == Some(size.name));
+    let size = size.ok_or_else(|| Error::Other(format!("there is no model {model}")))?;
+    let config = DecoderConfig {
+        vocabulary: tokenizer.size(),
+        context: size.context,
+        width: size.width,
+        layers: size.layers,
+        heads: size.heads,
+        scalar_head: false,
+    };
+    context.progress("tokenizing", 0, 1);
+    let wanted = training.size.steps as usize * training.size.batch_sequences;
+    let sequences = match role {
+        ModelRole::Base => sentiment::general_sequences(&texts, &tokenizer, training.size.max_tokens, wanted)?,
+        ModelRole::HeldOutJudge => sentiment::whole_sequences(&texts.reviews, &tokenizer, training.size.max_tokens, wanted)?,
+    };
+    let purpose = if held_out { "fluency judge" } else { "base" };
+    let decoder = Decoder::new(config, &mut Stream::new(seed, 0, &format!("{purpose} weights"), 0), context.device);
+    let shuffle = Stream::new(seed, 0, &format!("{purpose} batches"), 0);
+    let device = context.device.clone();
+    let steps = training.size.steps;
+    let (decoder, rows) = train_language_model(&decoder, &sequences, training, shuffle, &device, |row| context.trained(row, steps))?;
+    context.tokens = rows.last().map(|row| row.tokens);
+    write_csv(&context.folder.join("train.csv"), &rows)?;
+    Policy { decoder, tokenizer }.save(&context.folder.join("model"))
+}

@@ -1,0 +1,126 @@
+//! What every stage has: its inputs, its device, a folder to write into, and a way to say how far it is.
+
+use super::files::{Completions, Labelled, read_json};
+use crate::error::{Error, Result};
+use crate::models::Policy;
+use crate::models::linear::LinearClassifier;
+use crate::plan::Stage;
+use crate::report::rows::TrainRow;
+use crate::resolve::Corpus;
+use crate::spec::Reward;
+use crate::store::{Key, Status, Store, WorkFolder};
+use crate::tasks::sentiment::TrueReward;
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often a worker says how far it is.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+
+/// A stage while it runs.
+pub struct Context<'a> {
+    /// Where tensors live.
+    pub device: &'a Device,
+    /// Where the artifact's files go.
+    pub folder: &'a Path,
+    /// Tokens trained on, for the record.
+    pub tokens: Option<u64>,
+    stage: &'a Stage,
+    store: &'a Store,
+    work: WorkFolder,
+    reported: Instant,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(store: &'a Store, stage: &'a Stage, device: &'a Device, folder: &'a Path) -> Result<Self> {
+        let work = store.work(&stage.key);
+        work.report(&Status { doing: "starting".into(), ..Status::default() });
+        Ok(Context { device, folder, tokens: None, stage, store, work, reported: Instant::now() })
+    }
+
+    /// Whether the stage has this input.
+    pub fn has(&self, role: &str) -> bool {
+        self.stage.inputs.contains_key(role)
+    }
+
+    /// Whether two inputs are the same artifact.
+    pub fn same(&self, one: &str, other: &str) -> bool {
+        self.stage.inputs.get(one) == self.stage.inputs.get(other)
+    }
+
+    fn key(&self, role: &str) -> Result<&Key> {
+        self.stage.inputs.get(role).ok_or_else(|| Error::Other(format!("the plan gave this stage no {role}")))
+    }
+
+    /// The folder of an input, its digests checked. A corrupt input is moved aside, so that it is made again.
+    pub fn input(&self, role: &str) -> Result<PathBuf> {
+        let key = self.key(role)?;
+        self.store.open_artifact(key).map(|(folder, _)| folder).map_err(|error| match error {
+            Error::Corrupt(why) => {
+                let aside = self.store.set_aside(key).map(|path| path.display().to_string()).unwrap_or_else(|error| error.to_string());
+                Error::Corrupt(format!("{why}; moved aside to {aside}, and it will be made again"))
+            }
+            other => other,
+        })
+    }
+
+    /// The model of an input.
+    pub fn policy(&self, role: &str) -> Result<Policy> {
+        Policy::load(&self.input(role)?.join("model"), self.device)
+    }
+
+    /// The prompts of an input, each with its start token.
+    pub fn prompts(&self, role: &str) -> Result<Vec<Vec<u32>>> {
+        read_json(&self.input(role)?.join("prompts.json"))
+    }
+
+    /// The completions of an input.
+    pub fn completions(&self, role: &str) -> Result<Completions> {
+        Completions::read(&self.input(role)?)
+    }
+
+    /// The labelled pairs of an input.
+    pub fn labelled(&self, role: &str) -> Result<Labelled> {
+        read_json(&self.input(role)?.join("comparisons.json"))
+    }
+
+    /// The corpus that the plan resolved.
+    pub fn corpus(&self) -> Result<&Corpus> {
+        self.stage.corpus.as_ref().ok_or_else(|| Error::Other("the plan gave this stage no corpus".into()))
+    }
+
+    /// The true reward.
+    pub fn true_reward(&self, reward: &Reward) -> Result<TrueReward> {
+        match reward {
+            Reward::Builtin(_) => Ok(TrueReward::Builtin),
+            Reward::Fit(_) => {
+                let path = self.input("classifier")?.join("classifier.bin");
+                let bytes = crate::error::Doing::doing(std::fs::read(&path), "read", &path)?;
+                Ok(TrueReward::Linear(Box::new(LinearClassifier::from_bytes(&bytes)?)))
+            }
+        }
+    }
+
+    /// Says that the stage does `doing` and is at `done` of `total`.
+    pub fn progress(&mut self, doing: &str, done: usize, total: usize) {
+        self.report(Status { done: done as u64, total: total as u64, doing: doing.to_owned(), ..Status::default() });
+    }
+
+    /// Says how a training step went.
+    pub fn trained(&mut self, row: &TrainRow, total: u64) {
+        self.report(Status {
+            done: row.step,
+            total,
+            loss: Some(row.loss),
+            tokens_per_s: Some(row.tokens_per_s),
+            doing: "training".into(),
+        });
+    }
+
+    fn report(&mut self, status: Status) {
+        if self.reported.elapsed() >= REPORT_EVERY || status.done == status.total {
+            self.reported = Instant::now();
+            self.work.report(&status);
+        }
+    }
+}

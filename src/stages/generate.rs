@@ -1,0 +1,18 @@
+//! Stage `generate`: completions of a policy after held-out prompts. Every policy of a study sees the same randomness.
+
+use super::context::Context;
+use super::files::Completions;
+use crate::error::Result;
+use crate::models::generate::{Sampling, generate};
+use crate::random::Stream;
+
+pub(super) fn run(context: &mut Context<'_>, temperature: f64, samples: usize, max_new_tokens: usize, seed: u64) -> Result<()> {
+    let policy = context.policy("policy")?;
+    let prompts = context.prompts("prompts")?;
+    let sampling = Sampling { temperature, max_new_tokens, samples };
+    let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, "evaluation", prompt as u64);
+    let device = context.device.clone();
+    let total = prompts.len();
+    let drawn = generate(&policy.decoder, &prompts, sampling, &device, streams, |done| context.progress("sampling", done, total));
+    Completions::new(drawn).write(context.folder)
+}

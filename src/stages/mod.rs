@@ -1,0 +1,78 @@
+//! The stages: one file a kind. Each reads artifacts, writes files into a draft, and knows nothing of the others.
+
+mod base;
+mod classifier;
+mod comparisons;
+mod context;
+mod evaluate;
+mod files;
+mod generate;
+mod prompts;
+mod reference_logprobs;
+mod reward_model;
+mod samples;
+mod sft;
+mod train;
+
+pub use classifier::ClassifierReport;
+pub use context::Context;
+pub use evaluate::{EvaluatedSample, PreferenceRow};
+pub use files::{Completions, Labelled, read_csv, read_json};
+pub use reward_model::RewardModelReport;
+
+use crate::error::Result;
+use crate::plan::{Stage, Work};
+use crate::store::{Manifest, Record, State, Store};
+use burn::tensor::Device;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Runs one stage and publishes its artifact; does nothing where another process has done it.
+pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
+    let work = store.work(&stage.key);
+    work.create()?;
+    let _lock = work.lock(|| eprintln!("another process is working on this stage; waiting for it"))?;
+    if store.state(&stage.key) == State::Present {
+        return Ok(());
+    }
+    let began = Instant::now();
+    let draft = store.draft(&stage.key)?;
+    let mut context = Context::new(store, stage, device, draft.folder())?;
+    match &stage.work {
+        Work::Base { role, model, vocabulary, training, seed } => {
+            base::run(&mut context, *role, model, *vocabulary, training, *seed)?;
+        }
+        Work::Sft { training, seed } => sft::run(&mut context, training, *seed)?,
+        Work::Classifier { seed } => classifier::run(&mut context, *seed)?,
+        Work::Prompts { split, prefix_tokens, count, seed } => {
+            prompts::run(&mut context, *split, *prefix_tokens, *count, *seed)?;
+        }
+        Work::Samples { completions, max_new_tokens, seed } => {
+            samples::run(&mut context, *completions, *max_new_tokens, *seed)?;
+        }
+        Work::Comparisons { reward, labels, reward_scale, label_noise, seed } => {
+            comparisons::run(&mut context, reward, *labels, *reward_scale, *label_noise, *seed)?;
+        }
+        Work::ReferenceLogprobs {} => reference_logprobs::run(&mut context)?,
+        Work::RewardModel { training, seed } => reward_model::run(&mut context, training, *seed)?,
+        Work::Train { .. } => train::run(&mut context, &stage.work)?,
+        Work::Generate { temperature, samples, max_new_tokens, seed } => {
+            generate::run(&mut context, *temperature, *samples, *max_new_tokens, *seed)?;
+        }
+        Work::Evaluate { reward } => evaluate::run(&mut context, reward)?,
+    }
+    let record = Record {
+        seconds: began.elapsed().as_secs_f64(),
+        tokens: context.tokens,
+        device: "cpu".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    draft.publish(Manifest {
+        kind: stage.work.kind().name().to_owned(),
+        label: stage.label.clone(),
+        parameters: stage.parameters(),
+        inputs: stage.inputs.clone(),
+        files: BTreeMap::new(),
+        record,
+    })
+}

@@ -1,0 +1,39 @@
+//! Stage `reward_model`: the learned reward.
+
+use super::context::Context;
+use super::files::{write_csv, write_json};
+use crate::error::Result;
+use crate::models::Policy;
+use crate::spec::RewardModelTraining;
+use crate::train::{PairData, train_reward_model};
+use serde::{Deserialize, Serialize};
+
+/// report.json
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RewardModelReport {
+    /// Accuracy on the validation pairs after each epoch; the best epoch is kept.
+    pub validation_accuracy: Vec<f64>,
+    /// Mean score of the training completions; subtracted wherever the learned reward is read.
+    pub mean: f64,
+}
+
+pub(super) fn run(context: &mut Context<'_>, training: &RewardModelTraining, seed: u64) -> Result<()> {
+    let reference = context.policy("reference")?;
+    let prompts = context.prompts("prompts")?;
+    let samples = context.completions("samples")?;
+    let labelled = context.labelled("comparisons")?;
+    let data = PairData {
+        sequences: samples.sequences(&prompts),
+        prompt_of: samples.prompt.clone(),
+        pairs: labelled.pairs,
+        reference: None,
+    };
+    let device = context.device.clone();
+    let result =
+        train_reward_model(&reference.decoder, &data, training, seed, &device, |row, steps| context.trained(row, steps))?;
+    context.tokens = result.rows.last().map(|row| row.tokens);
+    write_csv(&context.folder.join("train.csv"), &result.rows)?;
+    let report = RewardModelReport { validation_accuracy: result.validation_accuracy, mean: result.mean };
+    write_json(&context.folder.join("report.json"), &report)?;
+    Policy { decoder: result.model, tokenizer: reference.tokenizer }.save(&context.folder.join("model"))
+}

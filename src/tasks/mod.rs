@@ -1,0 +1,3 @@
+//! The tasks: where their text and prompts come from, and what their true reward is. One file each.
+
+pub mod sentiment;
