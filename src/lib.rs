@@ -7,8 +7,10 @@
 //!
 //! Data flows one way. `methods`, `tasks`, `models`, `ops`, `train`, `data` and `stats` are leaves that stages use.
 
+pub mod cli;
 pub mod data;
 pub mod error;
+pub mod exec;
 pub mod plan;
 pub mod methods;
 pub mod models;

@@ -1,1 +1,22 @@
-fn main() { let d = burn::tensor::Device::flex(); println!("{:?}", d); }
+//! dpo-lab: parse, dispatch, exit code.
+
+use clap::Parser;
+use dpo_lab::cli::{self, Cli};
+use dpo_lab::error::Error;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::dispatch(Cli::parse()) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            match &error {
+                Error::Usage(rendered) => eprintln!("{rendered}"),
+                other => eprintln!("error: {other}"),
+            }
+            ExitCode::from(error.exit() as u8)
+        }
+    }
+}

@@ -1,3 +1,13 @@
 //! CSVs, figures and the HTML report, made from the store alone.
 
+mod collect;
+pub mod figures;
+pub mod html;
+mod page;
 pub mod rows;
+mod summary;
+mod tables;
+pub mod theme;
+mod write;
+
+pub use write::{Written, write};

@@ -117,7 +117,7 @@ pub struct TrainRow {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct SummaryRow {
     /// What the number is: `reward_at_kl`, `frontier_area`, `reward_difference_at_kl`, `frontier_area_difference`,
-    /// `preference_accuracy`, `preference_margin`, `preference_loss`, `reference_nll`.
+    /// `reward_difference_at_point`, `preference_accuracy`, `preference_margin`, `preference_loss`, `judge_nll`.
     pub metric: String,
     /// Method that the number is of.
     pub method: String,

@@ -17,7 +17,7 @@ mod train;
 pub use classifier::ClassifierReport;
 pub use context::Context;
 pub use evaluate::{EvaluatedSample, PreferenceRow};
-pub use files::{Completions, Labelled, read_csv, read_json};
+pub use files::{Completions, Labelled, csv_bytes, read_csv, read_json};
 pub use reward_model::RewardModelReport;
 
 use crate::error::Result;

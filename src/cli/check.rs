@@ -1,0 +1,32 @@
+//! `dpo-lab check`
+
+use super::StudyArguments;
+use super::study::prepare;
+use crate::error::{Exit, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Experiment files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    study: StudyArguments,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<Exit> {
+        for file in &self.files {
+            let prepared = prepare(file, &self.study)?;
+            println!("{}: fine, {} runs", file.display(), prepared.study.runs.len());
+            for run in &prepared.study.runs {
+                println!("  {}", run.name);
+            }
+            if let Some(why) = prepared.corpus.unresolved() {
+                println!("unresolved: {why}");
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

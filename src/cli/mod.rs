@@ -1,0 +1,124 @@
+//! The command line: what can be typed. One file a verb, each returning an exit code.
+
+mod check;
+mod completions;
+mod gc;
+mod logs;
+mod plan;
+mod report;
+mod run;
+mod show;
+mod stage;
+mod status;
+mod study;
+
+use crate::error::{Exit, Result};
+use crate::exec::Verbosity;
+use crate::plan::Kind;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// One experiment file, every run of the Direct Preference Optimization paper.
+///
+/// Start with: dpo-lab run experiments/sentiment.toml
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run studies: every stage once, then tables, figures and a report
+    Run(run::Run),
+    /// Say what a study would run, what is in the store, and why
+    Plan(plan::Plan),
+    /// Look for mistakes in an experiment file
+    Check(check::Check),
+    /// Say how far studies are; with --verify, read every artifact in full
+    Status(status::Status),
+    /// Draw a study's tables, figures and report again from the store
+    Report(report::Report),
+    /// Show one run: its values, its evaluations, its folder
+    Show(show::Show),
+    /// Print a stage's or a run's log
+    Logs(logs::Logs),
+    /// Remove artifacts that no study's last plan uses
+    Gc(gc::Gc),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+    /// Run stages that `run` has frozen
+    #[command(hide = true)]
+    Stage(stage::RunStage),
+}
+
+/// Where results are.
+#[derive(Debug, Clone, Args)]
+pub struct Results {
+    /// Folder of results and of the store
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
+
+/// What every verb that reads an experiment file takes.
+#[derive(Debug, Clone, Args)]
+pub struct StudyArguments {
+    #[command(flatten)]
+    results: Results,
+    /// Override a value; a list is a sweep axis. Paths are relative to the working folder
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Only runs whose name matches
+    #[arg(long, value_name = "GLOB")]
+    only: Option<String>,
+    /// Only stages up to this kind
+    #[arg(long, value_name = "STAGE")]
+    until: Option<Kind>,
+    /// Do stages of this kind again; the old artifacts are moved aside
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<Kind>,
+    /// Where tensors live; `cuda` needs a build with --features cuda
+    #[arg(long, env = "DPO_LAB_DEVICE", default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+    /// Never use the network
+    #[arg(long, env = "DPO_LAB_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    offline: bool,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Voice {
+    /// Say nothing but failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Voice {
+    fn verbosity(self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+}
+
+/// Runs what was typed.
+pub fn dispatch(cli: Cli) -> Result<Exit> {
+    match cli.verb {
+        Verb::Run(verb) => verb.run(),
+        Verb::Plan(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
+        Verb::Status(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
+        Verb::Show(verb) => verb.run(),
+        Verb::Logs(verb) => verb.run(),
+        Verb::Gc(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Stage(verb) => verb.run(),
+    }
+}

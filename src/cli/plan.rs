@@ -1,0 +1,80 @@
+//! `dpo-lab plan`
+
+use super::StudyArguments;
+use super::study::{prepare, reasons};
+use crate::error::{Exit, Result};
+use crate::plan::Kind;
+use crate::store::{State, Store};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// Experiment file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    study: StudyArguments,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Plan {
+    pub(super) fn run(self) -> Result<Exit> {
+        let prepared = prepare(&self.file, &self.study)?;
+        let store = Store::open(&self.study.results.results)?;
+        let seconds = measured(&store);
+        let rows: Vec<(String, Kind, String, Option<String>)> = reasons(&prepared, &store)
+            .into_iter()
+            .map(|(index, state, mut why)| {
+                let stage = &prepared.plan.stages[index];
+                let kind = stage.work.kind();
+                if state == State::Present && self.study.force.contains(&kind) {
+                    why = Some("forced".to_owned());
+                }
+                (stage.label.clone(), kind, stage.key.short().to_owned(), why)
+            })
+            .collect();
+        let to_run = rows.iter().filter(|(.., why)| why.is_some()).count();
+        let time: Option<f64> = rows.iter().filter(|(.., why)| why.is_some()).map(|(_, kind, ..)| seconds.get(kind)).sum();
+        if self.json {
+            let stages: Vec<serde_json::Value> = rows
+                .iter()
+                .map(|(label, kind, key, why)| serde_json::json!({ "stage": label, "kind": kind, "key": key, "cached": why.is_none(), "why": why }))
+                .collect();
+            let plan = serde_json::json!({
+                "study": prepared.study.name, "runs": prepared.to_save.runs, "stages": stages, "to_run": to_run,
+                "worker_seconds": time, "unresolved": prepared.corpus.unresolved(),
+            });
+            println!("{plan:#}");
+            return Ok(Exit::Done);
+        }
+        for (label, _, key, why) in &rows {
+            println!("{key}  {label:<52} {}", why.as_deref().map_or("cached".to_owned(), |why| format!("will run: {why}")));
+        }
+        println!("\n{}: {} runs, {} stages, {} cached, {to_run} to run", prepared.study.name, prepared.study.runs.len(), rows.len(), rows.len() - to_run);
+        match time {
+            _ if to_run == 0 => {}
+            Some(time) => println!("about {time:.0} s of work in all, by what such stages took here before, shared among the workers"),
+            None => println!("time unknown: some kinds of stages were never run here"),
+        }
+        if let Some(why) = prepared.corpus.unresolved() {
+            println!("unresolved: {why}");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Mean seconds of each kind of stage in the store.
+fn measured(store: &Store) -> BTreeMap<Kind, f64> {
+    let mut sums: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
+    for manifest in store.keys().iter().filter_map(|key| store.manifest(key)) {
+        if let Ok(kind) = serde_json::from_value::<Kind>(serde_json::Value::String(manifest.kind)) {
+            let entry = sums.entry(kind).or_default();
+            *entry = (entry.0 + manifest.record.seconds, entry.1 + 1.0);
+        }
+    }
+    sums.into_iter().map(|(kind, (seconds, count))| (kind, seconds / count)).collect()
+}

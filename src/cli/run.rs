@@ -1,0 +1,193 @@
+//! `dpo-lab run`
+
+use super::study::{Prepared, prepare, save_plan};
+use super::{StudyArguments, Voice};
+use crate::error::{Error, Exit, Result};
+use crate::exec::{self, Outcome, Progress, Schedule};
+use crate::plan::{RunPlan, Stage};
+use crate::report;
+use crate::store::{Key, State, Store};
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Experiment files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    study: StudyArguments,
+    /// Stages at once; one for each core unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    #[command(flatten)]
+    voice: Voice,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<Exit> {
+        // All files are checked before the first of them starts.
+        let prepared = self.files.iter().map(|file| prepare(file, &self.study)).collect::<Result<Vec<_>>>()?;
+        for study in &prepared {
+            if let Some(why) = study.corpus.unresolved() {
+                return Err(Error::Usage(format!("error: {why}")));
+            }
+        }
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).map_err(Error::other)?;
+        let store = Store::open(&self.study.results.results)?;
+        let mut worst = Exit::Done;
+        for study in &prepared {
+            if self.one(study, &store, &interrupted)? == Exit::StagesFailed {
+                worst = Exit::StagesFailed;
+            }
+        }
+        Ok(worst)
+    }
+
+    fn one(&self, prepared: &Prepared, store: &Store, interrupted: &AtomicBool) -> Result<Exit> {
+        let began = Instant::now();
+        save_plan(prepared)?;
+        let name = &prepared.study.name;
+        let verbosity = self.voice.verbosity();
+        let stages = self.wanted(&prepared.plan.stages);
+        let quiet = verbosity == exec::Verbosity::Quiet;
+        self.clear_the_way(&stages, store, quiet)?;
+        let mut schedule = Schedule::new(stages, |key| store.state(key) == State::Present);
+        let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
+        let complete = prepared.folder.join("report.html").exists();
+        if pending == 0 && complete && self.up_to_date(prepared) {
+            if !quiet {
+                eprintln!("{name}: nothing to do, all {} stages are in the store", schedule.stages().len());
+            }
+        } else if pending > 0 && !quiet {
+            eprintln!("{name}: {} of {} stages to run", pending, schedule.stages().len());
+        }
+        let mut progress = Progress::new(name, pending, verbosity);
+        let jobs = self.jobs.map_or_else(exec::cores, |jobs| jobs as usize);
+        let ran = exec::run(&mut schedule, store, &self.study.results.results, jobs, &mut progress, interrupted);
+        progress.end();
+        if pending > 0 || !complete || !self.up_to_date(prepared) {
+            let status = |run: &str| run_status(prepared, &schedule, run);
+            let written = report::write(&prepared.study, &prepared.plan, store, &prepared.folder, &status)?;
+            if !quiet {
+                print_table(prepared, &written, &status);
+            }
+            stamp(prepared)?;
+        }
+        ran?;
+        let failed: Vec<(&Stage, &Outcome)> = schedule
+            .stages()
+            .iter()
+            .map(|stage| (stage, schedule.outcome(&stage.key)))
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
+            .collect();
+        for (_, outcome) in &failed {
+            if let Outcome::Failed(message) = outcome {
+                eprintln!("failed: {message}");
+            }
+        }
+        if !quiet && pending > 0 {
+            eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f64());
+        }
+        Ok(if failed.is_empty() { Exit::Done } else { Exit::StagesFailed })
+    }
+
+    /// Stages up to `--until`; they come in an order in which inputs stand before what reads them.
+    fn wanted(&self, stages: &[Stage]) -> Vec<Stage> {
+        let Some(until) = self.study.until else { return stages.to_vec() };
+        let mut wanted: Vec<&Key> =
+            stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
+        for stage in stages.iter().rev() {
+            if wanted.contains(&&stage.key) {
+                wanted.extend(stage.inputs.values());
+            }
+        }
+        stages.iter().filter(|stage| wanted.contains(&&stage.key)).cloned().collect()
+    }
+
+    /// Moves aside what is corrupt, and what `--force` names.
+    fn clear_the_way(&self, stages: &[Stage], store: &Store, quiet: bool) -> Result<()> {
+        for stage in stages {
+            match store.state(&stage.key) {
+                State::Corrupt(why) => {
+                    let aside = store.set_aside(&stage.key)?;
+                    if !quiet {
+                        eprintln!("{}: {why}; moved aside to {}, and it will be made again", stage.label, aside.display());
+                    }
+                }
+                State::Present if self.study.force.contains(&stage.work.kind()) => {
+                    store.set_aside(&stage.key)?;
+                }
+                State::Present | State::Absent => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the report was drawn from this very plan.
+    fn up_to_date(&self, prepared: &Prepared) -> bool {
+        std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared))
+    }
+}
+
+fn stamp_path(prepared: &Prepared) -> PathBuf {
+    prepared.folder.join(".drawn")
+}
+
+/// What the report depends on: keys of all stages, names of runs, and this version's drawing.
+fn plan_digest(prepared: &Prepared) -> String {
+    let keys: Vec<&str> = prepared.plan.stages.iter().map(|stage| stage.key.0.as_str()).collect();
+    let runs: Vec<&str> = prepared.study.runs.iter().map(|run| run.name.as_str()).collect();
+    let values = format!("{keys:?} {runs:?} {:?} {:?} {}", prepared.study.evaluation, prepared.study.deviations, env!("CARGO_PKG_VERSION"));
+    blake3::hash(values.as_bytes()).to_hex().to_string()
+}
+
+fn stamp(prepared: &Prepared) -> Result<()> {
+    crate::store::write_atomically(&stamp_path(prepared), plan_digest(prepared).as_bytes())
+}
+
+/// A run's status in runs.csv.
+fn run_status(prepared: &Prepared, schedule: &Schedule, run: &str) -> String {
+    let Some(plan) = prepared.plan.runs.iter().find(|plan| plan.name == run) else { return "cancelled".into() };
+    of_run(plan, schedule).to_owned()
+}
+
+fn of_run(plan: &RunPlan, schedule: &Schedule) -> &'static str {
+    let own = || plan.segments.iter().chain(plan.evaluations.iter().map(|(.., key)| key));
+    let any = |which: &dyn Fn(&Outcome) -> bool| plan.needs.iter().any(|key| which(schedule.outcome(key)));
+    if own().any(|key| matches!(schedule.outcome(key), Outcome::Failed(_))) {
+        "failed"
+    } else if any(&|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Skipped)) {
+        // A failed generation is the run's own failure; a failed shared stage is not.
+        "skipped"
+    } else if any(&|outcome| matches!(outcome, Outcome::Cancelled | Outcome::Pending | Outcome::Running)) {
+        "cancelled"
+    } else if own().all(|key| *schedule.outcome(key) == Outcome::Cached) {
+        "cached"
+    } else {
+        "done"
+    }
+}
+
+fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&str) -> String) {
+    let width = prepared.study.runs.iter().map(|run| run.name.len()).max().unwrap_or(3);
+    println!("{:width$}  {:9}  {:>6}  {:>13}  {:>12}", "run", "status", "step", "true reward", "KL (nats)");
+    for run in &prepared.study.runs {
+        let row = written.last.iter().find(|row| row.run == run.name);
+        let (step, reward, kl) = row.map_or_else(Default::default, |row| {
+            let with_error = |mean: f64, se: f64| format!("{mean:.3} ± {se:.3}");
+            (row.step.to_string(), with_error(row.reward_mean, row.reward_se), format!("{:.2} ± {:.2}", row.kl_mean, row.kl_se))
+        });
+        println!("{:width$}  {:9}  {step:>6}  {reward:>13}  {kl:>12}", run.name, status(&run.name));
+    }
+    println!();
+    for path in written.figures.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")) {
+        println!("{}", path.display());
+    }
+    println!("{}", written.page.display());
+}

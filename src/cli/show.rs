@@ -1,0 +1,39 @@
+//! `dpo-lab show`
+
+use super::Results;
+use super::status::studies;
+use crate::error::{Error, Exit, Result};
+use crate::report::rows::FrontierRow;
+use crate::stages::read_csv;
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// A run's name, or the start of it
+    run: String,
+    #[command(flatten)]
+    results: Results,
+}
+
+impl Show {
+    pub(super) fn run(self) -> Result<Exit> {
+        for saved in studies(&self.results, &[])? {
+            let Some(run) = saved.runs.iter().find(|run| run.starts_with(&self.run)) else { continue };
+            let folder = self.results.results.join(&saved.study);
+            println!("{run}\n  study   {}\n  folder  {}", saved.study, folder.join("runs").join(run).display());
+            let label = run.rsplit_once('-').map_or(run.as_str(), |(label, _)| label);
+            let segment = saved.stages.iter().find(|stage| stage.label.starts_with(&format!("train {label} 0-")));
+            if let Some(segment) = segment {
+                println!("  values  {}", segment.parameters);
+            }
+            for row in read_csv::<FrontierRow>(&folder.join("frontier.csv")).unwrap_or_default().iter().filter(|row| row.run == *run) {
+                println!(
+                    "  step {:>5}  true reward {:.3} ± {:.3}  KL {:.3} ± {:.3} nats",
+                    row.step, row.reward_mean, row.reward_se, row.kl_mean, row.kl_se
+                );
+            }
+            return Ok(Exit::Done);
+        }
+        Err(Error::Usage(format!("error: no study has a run `{}`\nhelp: runs.csv in a study's folder lists them", self.run)))
+    }
+}

@@ -1,0 +1,93 @@
+//! What the verbs share: from a file's path to a study, its plan, and its folder.
+
+use super::StudyArguments;
+use crate::error::{Doing, Error, Result};
+use crate::plan::{self, Plan, Saved, SavedStage};
+use crate::resolve::{self, Corpus};
+use crate::spec::{self, Study};
+use crate::store::{State, Store, write_atomically};
+use std::path::{Path, PathBuf};
+
+/// A study that is ready to be planned or run.
+pub struct Prepared {
+    /// The study, its runs narrowed by `--only`.
+    pub study: Study,
+    /// Its corpus.
+    pub corpus: Corpus,
+    /// Its graph.
+    pub plan: Plan,
+    /// results/NAME
+    pub folder: PathBuf,
+    /// The plan of the last run, if any.
+    pub saved: Option<Saved>,
+    /// plan.json as this run would write it.
+    pub to_save: Saved,
+}
+
+/// Reads, resolves and plans.
+pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
+    check_device(&arguments.device)?;
+    let loaded = spec::load(file, &arguments.set)?;
+    let mut study = loaded.study;
+    // Paths in a file are relative to the file, paths in --set to the working folder.
+    let from_set = arguments.set.iter().any(|text| text.trim_start().starts_with("task.sentiment.corpus"));
+    let base = if from_set { PathBuf::from(".") } else { loaded.folder };
+    let corpus = resolve::corpus(&study.task, &base)?;
+    if let Some(pattern) = &arguments.only {
+        narrow(&mut study, pattern)?;
+    }
+    let plan = plan::build(&study, &corpus);
+    let folder = arguments.results.results.join(&study.name);
+    let to_save = Saved {
+        study: study.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        overrides: loaded.overrides,
+        experiment: std::path::absolute(file).unwrap_or(file.to_owned()).display().to_string(),
+        stages: plan.stages.iter().map(SavedStage::of).collect(),
+        runs: study.runs.iter().map(|run| run.name.clone()).collect(),
+    };
+    Ok(Prepared { saved: read_saved(&folder), study, corpus, plan, folder, to_save })
+}
+
+fn check_device(device: &str) -> Result<()> {
+    if device == "cpu" {
+        return Ok(());
+    }
+    let hint = if cfg!(feature = "cuda") { "this version trains on the CPU only: use --device cpu" } else { "use --device cpu" };
+    Err(Error::Usage(format!("error: this build of dpo-lab has no device `{device}`\nhelp: {hint}")))
+}
+
+fn narrow(study: &mut Study, pattern: &str) -> Result<()> {
+    let glob = glob::Pattern::new(pattern).map_err(|error| Error::Usage(format!("error: --only {pattern}: {error}")))?;
+    let names: Vec<String> = study.runs.iter().map(|run| run.name.clone()).collect();
+    study.runs.retain(|run| glob.matches(&run.name) || glob.matches(run.label()) || glob.matches(run.method.name()));
+    if study.runs.is_empty() {
+        return Err(Error::Usage(format!("error: --only {pattern} matches no run\nhelp: the runs are {}", names.join(", "))));
+    }
+    Ok(())
+}
+
+/// plan.json of a study's folder.
+pub fn read_saved(folder: &Path) -> Option<Saved> {
+    serde_json::from_slice(&std::fs::read(folder.join("plan.json")).ok()?).ok()
+}
+
+/// Writes plan.json, and finds out whether the folder can be written before anything runs.
+pub fn save_plan(prepared: &Prepared) -> Result<()> {
+    let unusable = |error: Error| {
+        Error::Usage(format!("error: {error}\nhelp: give a folder that can be written with --results DIR"))
+    };
+    std::fs::create_dir_all(&prepared.folder).doing("create", &prepared.folder).map_err(unusable)?;
+    let json = serde_json::to_vec_pretty(&prepared.to_save).map_err(Error::other)?;
+    write_atomically(&prepared.folder.join("plan.json"), &json).map_err(unusable)
+}
+
+/// The state of every stage, and why it would run, in the plan's order.
+pub fn reasons(prepared: &Prepared, store: &Store) -> Vec<(usize, State, Option<String>)> {
+    let stage = |(index, stage): (usize, &plan::Stage)| {
+        let state = store.state(&stage.key);
+        let why = plan::why(stage, &state, prepared.saved.as_ref());
+        (index, state, why)
+    };
+    prepared.plan.stages.iter().enumerate().map(stage).collect()
+}

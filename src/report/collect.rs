@@ -1,0 +1,88 @@
+//! Reads what a study has in the store: the evaluations of every run, each artifact once.
+
+use crate::plan::{Plan, RunPlan};
+use crate::report::rows::TrainRow;
+use crate::spec::{Run, Study};
+use crate::stages::{ClassifierReport, EvaluatedSample, PreferenceRow, RewardModelReport, read_csv, read_json};
+use crate::store::{Key, State, Store};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// One evaluated checkpoint.
+pub struct Evaluation {
+    /// Every completion.
+    pub samples: Vec<EvaluatedSample>,
+    /// Held-out comparisons under the policy; none for Best-of-N's pool.
+    pub preferences: Vec<PreferenceRow>,
+    /// Held-out comparisons under the learned reward, beside the reference's evaluation.
+    pub reward_preferences: Vec<PreferenceRow>,
+}
+
+/// One run with what is finished of it.
+pub struct Collected<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// Its stages.
+    pub plan: &'a RunPlan,
+    /// (step, temperature, evaluation), in order; missing ones are left out.
+    pub evaluations: Vec<(u64, f64, Rc<Evaluation>)>,
+    /// Every training step.
+    pub training: Vec<TrainRow>,
+    /// Wall-clock seconds of training.
+    pub seconds: f64,
+    /// The device that trained it.
+    pub device: String,
+}
+
+/// Everything of a study that is in the store.
+pub struct Collection<'a> {
+    /// The study.
+    pub study: &'a Study,
+    /// Every run, in order.
+    pub runs: Vec<Collected<'a>>,
+    /// The learned reward's own report.
+    pub reward_model: Option<RewardModelReport>,
+    /// The fitted true reward's own report.
+    pub classifier: Option<ClassifierReport>,
+}
+
+/// Collects a study. Stages that are not there are left out: a report can be drawn at any time.
+pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collection<'a> {
+    let mut evaluations: HashMap<Key, Option<Rc<Evaluation>>> = HashMap::new();
+    let mut runs = Vec::new();
+    for (run, run_plan) in study.runs.iter().zip(&plan.runs) {
+        let mut collected =
+            Collected { run, plan: run_plan, evaluations: Vec::new(), training: Vec::new(), seconds: 0.0, device: String::new() };
+        for (step, temperature, key) in &run_plan.evaluations {
+            let found = evaluations.entry(key.clone()).or_insert_with(|| evaluation(store, key).map(Rc::new));
+            collected.evaluations.extend(found.clone().map(|found| (*step, *temperature, found)));
+        }
+        for key in run_plan.segments.iter().filter(|key| store.state(key) == State::Present) {
+            collected.training.extend(read_csv::<TrainRow>(&store.path(key).join("train.csv")).unwrap_or_default());
+            if let Some(manifest) = store.manifest(key) {
+                collected.seconds += manifest.record.seconds;
+                collected.device = manifest.record.device;
+            }
+        }
+        runs.push(collected);
+    }
+    let there = |key: &Option<Key>| key.as_ref().filter(|key| store.state(key) == State::Present).map(|key| store.path(key));
+    Collection {
+        study,
+        runs,
+        reward_model: there(&plan.reward_model).and_then(|folder| read_json(&folder.join("report.json")).ok()),
+        classifier: there(&plan.classifier).and_then(|folder| read_json(&folder.join("report.json")).ok()),
+    }
+}
+
+fn evaluation(store: &Store, key: &Key) -> Option<Evaluation> {
+    if store.state(key) != State::Present {
+        return None;
+    }
+    let folder = store.path(key);
+    Some(Evaluation {
+        samples: read_csv(&folder.join("samples.csv")).ok()?,
+        preferences: read_csv(&folder.join("preferences.csv")).unwrap_or_default(),
+        reward_preferences: read_csv(&folder.join("reward_preferences.csv")).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,91 @@
+//! frontier.csv and best_of_n.csv from evaluations.
+
+use super::collect::{Collected, Collection, Evaluation};
+use super::rows::{BestOfNRow, FrontierRow};
+use crate::methods::Role;
+use crate::spec::Run;
+use crate::stages::EvaluatedSample;
+use crate::stats::{best_of_n, clustered_mean, kl_bound};
+use std::collections::BTreeMap;
+
+/// One row for every evaluated checkpoint of every run but Best-of-N's, whose policies have no KL of their own.
+pub fn frontier(collection: &Collection<'_>) -> Vec<FrontierRow> {
+    let runs = collection.runs.iter().filter(|collected| !matches!(collected.run.method.role(), Role::BestOfN { .. }));
+    runs.flat_map(|collected| {
+        let row = |(step, temperature, evaluation): &(u64, f64, std::rc::Rc<Evaluation>)| {
+            frontier_row(collected.run, *step, *temperature, &evaluation.samples)
+        };
+        collected.evaluations.iter().map(row)
+    })
+    .collect()
+}
+
+fn frontier_row(run: &Run, step: u64, temperature: f64, samples: &[EvaluatedSample]) -> FrontierRow {
+    let mean = |of: &dyn Fn(&EvaluatedSample) -> f64| clustered_mean(samples.iter().map(|sample| (sample.prompt, of(sample))));
+    let sum = |of: &dyn Fn(&EvaluatedSample) -> f64| samples.iter().map(of).sum::<f64>();
+    let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+    let reward = mean(&|sample| sample.reward);
+    let kl = mean(&|sample| sample.kl);
+    let sampled = mean(&|sample| sample.log_ratio);
+    let count = samples.len() as f64;
+    FrontierRow {
+        run: run.name.clone(),
+        method: run.method.name().to_owned(),
+        params: run.params(),
+        seed: run.seed,
+        step,
+        temperature,
+        prompts: reward.clusters,
+        reward_mean: reward.mean,
+        reward_se: reward.se,
+        proxy_reward_mean: samples.iter().map(|sample| sample.proxy_reward).sum::<Option<f64>>().map(|sum| sum / count),
+        kl_mean: kl.mean,
+        kl_se: kl.se,
+        kl_sampled_mean: sampled.mean,
+        kl_sampled_se: sampled.se,
+        completion_tokens_mean: sum(&|sample| sample.tokens as f64) / count,
+        truncated_share: sum(&|sample| f64::from(u8::from(sample.truncated))) / count,
+        entropy_mean: share(sum(&|sample| sample.entropy), sum(&|sample| sample.tokens as f64)),
+        distinct_2: share(sum(&|sample| sample.new_bigrams as f64), sum(&|sample| sample.bigrams as f64)),
+    }
+}
+
+/// One row for every N and temperature.
+pub fn best_of_n_rows(collection: &Collection<'_>) -> Vec<BestOfNRow> {
+    let sizes = collection.runs.iter().filter_map(|collected| match collected.run.method.role() {
+        Role::BestOfN { n } => Some((collected, n)),
+        Role::Train(_) | Role::Reference => None,
+    });
+    sizes.flat_map(|(collected, n)| best_of_n_of(collection.study.task.name(), collected, n)).collect()
+}
+
+fn best_of_n_of(task: &str, collected: &Collected<'_>, n: usize) -> Vec<BestOfNRow> {
+    let row = |(_, temperature, evaluation): &(u64, f64, std::rc::Rc<Evaluation>)| {
+        let mut pools: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+        for sample in &evaluation.samples {
+            pools.entry(sample.prompt).or_default().push((sample.reward, sample.proxy_reward?));
+        }
+        let best: Vec<(usize, (f64, f64))> =
+            pools.into_iter().filter_map(|(prompt, pool)| Some((prompt, best_of_n(&pool, n)?))).collect();
+        let truth = clustered_mean(best.iter().map(|(prompt, (truth, _))| (*prompt, *truth)));
+        let proxy = clustered_mean(best.iter().map(|(prompt, (_, proxy))| (*prompt, *proxy)));
+        Some(BestOfNRow {
+            run: collected.run.name.clone(),
+            task: task.to_owned(),
+            n,
+            seed: collected.run.seed,
+            temperature: *temperature,
+            prompts: truth.clusters,
+            reward_mean: truth.mean,
+            reward_se: truth.se,
+            proxy_reward_mean: Some(proxy.mean),
+            kl_bound: kl_bound(n),
+            judge: None,
+            baseline: None,
+            win_rate: None,
+            ci_low: None,
+            ci_high: None,
+        })
+    };
+    collected.evaluations.iter().filter_map(row).collect()
+}

@@ -1,0 +1,178 @@
+//! Writes everything that a study leaves in results/NAME.
+
+use super::collect::{Collected, Collection, collect};
+use super::figures::{Figures, RunLabel, draw_all};
+use super::rows::{FrontierRow, TrainRow};
+use super::{page, summary, tables};
+use crate::error::{Doing, Result};
+use crate::plan::Plan;
+use crate::spec::{Study, Task};
+use crate::stages::csv_bytes;
+use crate::store::{Store, write_atomically};
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Completions a run that samples.csv shows.
+const SHOWN_SAMPLES: usize = 8;
+
+/// What was written.
+pub struct Written {
+    /// Every figure.
+    pub figures: Vec<PathBuf>,
+    /// report.html
+    pub page: PathBuf,
+    /// Last row of every run in frontier.csv.
+    pub last: Vec<FrontierRow>,
+}
+
+/// samples.csv: completions of each run's last checkpoint.
+#[derive(Serialize)]
+struct SampleRow<'a> {
+    run: &'a str,
+    step: u64,
+    temperature: f64,
+    prompt: usize,
+    reward: f64,
+    kl: f64,
+    text: &'a str,
+}
+
+/// Writes CSVs, figures and report.html into `folder` from what the store has. `status` says how each run ended.
+pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &dyn Fn(&str) -> String) -> Result<Written> {
+    fs::create_dir_all(folder).doing("create", folder)?;
+    let collection = collect(study, plan, store);
+    let frontier = tables::frontier(&collection);
+    let best_of_n = tables::best_of_n_rows(&collection);
+    let summary = summary::summary(&collection);
+    write_atomically(&folder.join("runs.csv"), &runs_csv(&collection, status))?;
+    write_rows(&folder.join("frontier.csv"), &frontier)?;
+    write_rows(&folder.join("best_of_n.csv"), &best_of_n)?;
+    write_rows(&folder.join("summary.csv"), &summary)?;
+    write_rows(&folder.join("samples.csv"), &samples(&collection))?;
+    write_atomically(&folder.join("deviations.md"), page::deviations(study).as_bytes())?;
+    let mut training: Vec<(RunLabel, Vec<TrainRow>)> = Vec::new();
+    for collected in &collection.runs {
+        let run = folder.join("runs").join(&collected.run.name);
+        if !collected.training.is_empty() {
+            fs::create_dir_all(&run).doing("create", &run)?;
+            write_rows(&run.join("train.csv"), &collected.training)?;
+            write_atomically(&run.join("artifacts.json"), artifacts(collected).as_bytes())?;
+            training.push((label(collected), collected.training.clone()));
+        }
+    }
+    remove_stale_runs(&folder.join("runs"), &collection)?;
+    let reward_label = reward_label(study);
+    let data =
+        Figures { study: &study.name, reward_label: &reward_label, frontier: &frontier, best_of_n: &best_of_n, training: &training };
+    let figures = draw_all(&data, &folder.join("figures"))?;
+    let html = page::page(&collection, &frontier, &best_of_n, &summary, &figures, status);
+    let page = folder.join("report.html");
+    write_atomically(&page, html.as_bytes())?;
+    let mut last: Vec<FrontierRow> = Vec::new();
+    for row in frontier {
+        match last.iter_mut().find(|known| known.run == row.run) {
+            Some(known) => *known = row,
+            None => last.push(row),
+        }
+    }
+    Ok(Written { figures, page, last })
+}
+
+fn reward_label(study: &Study) -> String {
+    let Task::Sentiment(task) = &study.task;
+    match task.reward {
+        crate::spec::Reward::Builtin(_) => "true reward".to_owned(),
+        crate::spec::Reward::Fit(_) => "true reward (p(positive), fitted classifier)".to_owned(),
+    }
+}
+
+fn write_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
+    write_atomically(path, &csv_bytes(rows)?)
+}
+
+fn label(collected: &Collected<'_>) -> RunLabel {
+    RunLabel {
+        run: collected.run.name.clone(),
+        method: collected.run.method.name().to_owned(),
+        params: collected.run.params(),
+        seed: collected.run.seed,
+    }
+}
+
+/// Keys of a run's artifacts, by what they are.
+fn artifacts(collected: &Collected<'_>) -> String {
+    let segments: Vec<&str> = collected.plan.segments.iter().map(|key| key.0.as_str()).collect();
+    let evaluations: Vec<serde_json::Value> = collected
+        .plan
+        .evaluations
+        .iter()
+        .map(|(step, temperature, key)| serde_json::json!({ "step": step, "temperature": temperature, "key": key }))
+        .collect();
+    let model = segments.last().map(|key| format!(".store/{}/{key}/model", &key[..2]));
+    format!("{:#}\n", serde_json::json!({ "policy": model, "segments": segments, "evaluations": evaluations }))
+}
+
+/// Folders of runs that the study no longer has would be taken for its own.
+fn remove_stale_runs(folder: &Path, collection: &Collection<'_>) -> Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let path = entry.path();
+        let ours = path.join("artifacts.json").exists();
+        if ours && !collection.runs.iter().any(|collected| name == collected.run.name.as_str()) {
+            fs::remove_dir_all(&path).doing("remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// runs.csv: fixed columns, then one for every parameter that any run sweeps.
+fn runs_csv(collection: &Collection<'_>, status: &dyn Fn(&str) -> String) -> Vec<u8> {
+    let mut swept: Vec<&str> =
+        collection.runs.iter().flat_map(|collected| collected.run.swept.iter().map(|(key, _)| key.as_str())).collect();
+    swept.sort_unstable();
+    swept.dedup();
+    let fixed = ["run", "method", "task", "seed", "status", "steps", "train_tokens", "wall_s", "tokens_per_s", "device"];
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Writing into memory does not fail, and every row has as many fields as the header.
+    let _ = writer.write_record(fixed.iter().copied().chain(swept.iter().copied()));
+    for collected in &collection.runs {
+        let run = collected.run;
+        let tokens = collected.training.last().map_or(0, |row| row.tokens);
+        let rate = if collected.seconds > 0.0 { tokens as f64 / collected.seconds } else { 0.0 };
+        let mut record = vec![
+            run.name.clone(),
+            run.method.name().to_owned(),
+            collection.study.task.name().to_owned(),
+            run.seed.to_string(),
+            status(&run.name),
+            collected.training.last().map_or(0, |row| row.step).to_string(),
+            tokens.to_string(),
+            format!("{:.1}", collected.seconds),
+            format!("{rate:.0}"),
+            collected.device.clone(),
+        ];
+        record.extend(swept.iter().map(|key| {
+            run.swept.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone()).unwrap_or_default()
+        }));
+        let _ = writer.write_record(record);
+    }
+    writer.into_inner().unwrap_or_default()
+}
+
+fn samples<'a>(collection: &'a Collection<'_>) -> Vec<SampleRow<'a>> {
+    let of_run = |collected: &'a Collected<'_>| {
+        let (step, temperature, evaluation) = collected.evaluations.last()?;
+        let shown = evaluation.samples.iter().filter(|sample| sample.prompt < SHOWN_SAMPLES).take(SHOWN_SAMPLES);
+        Some(shown.map(|sample| SampleRow {
+            run: &collected.run.name,
+            step: *step,
+            temperature: *temperature,
+            prompt: sample.prompt,
+            reward: sample.reward,
+            kl: sample.kl,
+            text: &sample.text,
+        }))
+    };
+    collection.runs.iter().filter(|run| run.run.method.objective().is_some()).filter_map(of_run).flatten().collect()
+}
