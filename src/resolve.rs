@@ -1,7 +1,7 @@
 //! From names in an experiment file to data with digests: the only step before planning that reads files.
 
 use crate::data::reviews;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::spec::Task;
 use crate::store::FileRecord;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub fn corpus(task: &Task, folder: &Path) -> Result<Corpus> {
     if !hub.is_empty() {
         return Ok(Corpus::Hub(hub));
     }
-    let paths = reviews::expand(&local, folder).map_err(|error| Error::Usage(format!("error: {error}")))?;
+    let paths = reviews::expand(&local, folder)?;
     let digest = |path: PathBuf| Ok(DataFile { blake3: FileRecord::of(&path)?.blake3, path: std::path::absolute(&path).unwrap_or(path) });
     Ok(Corpus::Files(paths.into_iter().map(digest).collect::<Result<_>>()?))
 }

@@ -28,11 +28,14 @@ pub struct Prepared {
 pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
     check_device(&arguments.device)?;
     let loaded = spec::load(file, &arguments.set)?;
-    let mut study = loaded.study;
     // Paths in a file are relative to the file, paths in --set to the working folder.
     let from_set = arguments.set.iter().any(|text| text.trim_start().starts_with("task.sentiment.corpus"));
-    let base = if from_set { PathBuf::from(".") } else { loaded.folder };
-    let corpus = resolve::corpus(&study.task, &base)?;
+    let base = if from_set { PathBuf::from(".") } else { loaded.folder.clone() };
+    let corpus = resolve::corpus(&loaded.study.task, &base).map_err(|error| match error {
+        Error::Data(what) => loaded.mistake("task.sentiment.corpus", what, "paths in a file are relative to it, paths in --set to here"),
+        other => other,
+    })?;
+    let mut study = loaded.study;
     if let Some(pattern) = &arguments.only {
         narrow(&mut study, pattern)?;
     }

@@ -39,8 +39,10 @@ pub fn run(
             return stop(schedule, &mut workers, progress);
         }
         while workers.len() < jobs {
-            let Some(stage) = schedule.ready().cloned() else { break };
-            match start(&stage, store, results, jobs) {
+            let Some(stage) = schedule.ready().next().cloned() else { break };
+            // A stage that nothing can run beside gets all cores; results do not depend on the number of threads.
+            let beside = (workers.len() + schedule.ready().count()).min(jobs);
+            match start(&stage, store, results, (cores() / beside.max(1)).max(1)) {
                 Ok(child) => {
                     progress.started(&stage.key, &stage.label);
                     schedule.set(&stage.key, Outcome::Running);
@@ -93,7 +95,7 @@ pub fn run(
 }
 
 /// Freezes the stage and starts its worker.
-fn start(stage: &Stage, store: &Store, results: &Path, jobs: usize) -> Result<Child> {
+fn start(stage: &Stage, store: &Store, results: &Path, threads: usize) -> Result<Child> {
     let work = store.work(&stage.key);
     work.create()?;
     let frozen = serde_json::to_vec_pretty(stage).map_err(Error::other)?;
@@ -101,11 +103,10 @@ fn start(stage: &Stage, store: &Store, results: &Path, jobs: usize) -> Result<Ch
     let log = File::create(work.log()).doing("create", &work.log())?;
     let also = log.try_clone().doing("open", &work.log())?;
     let program = std::env::current_exe().doing("find", Path::new("dpo-lab's own program"))?;
-    let threads = (cores() / jobs).max(1).to_string();
     Command::new(&program)
         .args(["stage", &stage.key.0, "--results"])
         .arg(results)
-        .env("RAYON_NUM_THREADS", threads)
+        .env("RAYON_NUM_THREADS", threads.to_string())
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(also)

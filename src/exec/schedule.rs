@@ -61,10 +61,10 @@ impl Schedule {
         }
     }
 
-    /// The next stage whose inputs are all there, if any.
-    pub fn ready(&self) -> Option<&Stage> {
+    /// Stages whose inputs are all there, in order.
+    pub fn ready(&self) -> impl Iterator<Item = &Stage> {
         let there = |key: &Key| matches!(self.outcomes.get(key), None | Some(Outcome::Cached | Outcome::Done));
-        self.stages.iter().find(|stage| self.outcome(&stage.key) == &Outcome::Pending && stage.inputs.values().all(there))
+        self.stages.iter().filter(move |stage| self.outcome(&stage.key) == &Outcome::Pending && stage.inputs.values().all(there))
     }
 
     /// Number of stages for which `which` holds.
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_stage_waits_for_its_inputs() {
         let (mut schedule, [a, b, c, d]) = schedule();
-        let ready = |schedule: &Schedule| schedule.ready().map(|stage| stage.key.clone());
+        let ready = |schedule: &Schedule| schedule.ready().next().map(|stage| stage.key.clone());
         assert_eq!(ready(&schedule), Some(a.clone()));
         schedule.set(&a, Outcome::Running);
         assert_eq!(ready(&schedule), Some(d.clone()));
@@ -121,7 +121,7 @@ mod tests {
         schedule.set(&a, Outcome::Failed("no".into()));
         assert_eq!(schedule.outcome(&b), &Outcome::Skipped);
         assert_eq!(schedule.outcome(&c), &Outcome::Skipped);
-        assert_eq!(schedule.ready().map(|stage| stage.key.clone()), Some(d));
+        assert_eq!(schedule.ready().next().map(|stage| stage.key.clone()), Some(d));
     }
 
     #[test]

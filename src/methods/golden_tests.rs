@@ -142,3 +142,18 @@ fn pairs_of_a_batch_without_rejected_rows_count_them_as_zero() {
     close(value(rejected), 0.0);
     close(value(reference_rejected), 0.0);
 }
+
+#[test]
+fn the_untrained_methods_are_those_without_an_objective() {
+    let read = |name: &str| {
+        let mut table = crate::spec::Table::new();
+        if name == "best_of_n" {
+            let four = toml::de::DeValue::parse("4").expect("a value");
+            table.insert(crate::spec::tree::key("n", 0..0), four);
+        }
+        super::Method::read(name, table, 0..0).expect("defaults")
+    };
+    for name in super::Method::NAMES {
+        assert_eq!(read(name).objective().is_none(), super::Method::UNTRAINED.contains(name), "{name}");
+    }
+}

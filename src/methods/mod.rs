@@ -107,6 +107,9 @@ methods! {
 }
 
 impl Method {
+    /// Methods that train no policy: sweeps of `[training]` do not multiply their runs.
+    pub const UNTRAINED: &'static [&'static str] = &["sft", "best_of_n"];
+
     /// What the method does.
     pub fn role(&self) -> Role<'_> {
         self.parameters().role()

@@ -254,11 +254,11 @@ impl Graph<'_> {
                 ("reference", &shared.reference),
                 ("prompts", prompts),
                 ("generations", &generations),
-                ("fluency", &shared.fluency),
             ];
             inputs.extend(shared.reward_model.as_ref().map(|key| ("reward_model", key)));
             inputs.extend(shared.classifier.as_ref().map(|key| ("classifier", key)));
             if pool.is_none() {
+                inputs.push(("fluency", &shared.fluency));
                 inputs.push(("held_out_samples", &shared.held_out.samples));
                 inputs.push(("held_out_comparisons", &shared.held_out.comparisons));
                 inputs.push(("held_out_logprobs", &shared.held_out.logprobs));

@@ -183,8 +183,8 @@ pub enum Work {
         /// The study's seed.
         seed: u64,
     },
-    /// Inputs: policy, reference, prompts, generations, fluency; reward_model and classifier where there are; and, for
-    /// held-out accuracy, held_out_samples, held_out_comparisons and held_out_logprobs.
+    /// Inputs: policy, reference, prompts, generations; reward_model and classifier where there are; and, but for
+    /// Best-of-N's pool, fluency, held_out_samples, held_out_comparisons and held_out_logprobs.
     Evaluate {
         /// The true reward.
         reward: Reward,

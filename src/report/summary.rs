@@ -182,8 +182,8 @@ fn of_margins(method: &str, run: Option<&str>, margins: impl Iterator<Item = (us
 /// -log p a token of completions under the held-out judge of fluency: the reference's own, then each last checkpoint's.
 fn fluency(collection: &Collection<'_>) -> Vec<SummaryRow> {
     let nll = |evaluation: &Evaluation| {
-        let per_token = |sample: &crate::stages::EvaluatedSample| (sample.prompt, sample.judge_nll / sample.tokens.max(1) as f64);
-        clustered_mean(evaluation.samples.iter().map(per_token))
+        let per_token = |sample: &crate::stages::EvaluatedSample| Some((sample.prompt, sample.judge_nll? / sample.tokens.max(1) as f64));
+        clustered_mean(evaluation.samples.iter().filter_map(per_token))
     };
     let trained = || collection.runs.iter().filter(|collected| collected.run.method.objective().is_some());
     let reference = trained().flat_map(|collected| &collected.evaluations).find(|(step, ..)| *step == 0);

@@ -23,17 +23,27 @@ pub struct Loaded {
     pub folder: PathBuf,
     /// `--set` overrides, as typed.
     pub overrides: Vec<String>,
+    sources: Sources,
+    tables: Table,
+}
+
+impl Loaded {
+    /// A mistake in the value at a dotted path, found after loading, rendered as all others are.
+    pub fn mistake(&self, path: &str, what: impl Into<String>, hint: &str) -> Error {
+        let span = tree::get(&self.tables, path).map(|value| value.span());
+        self.sources.render(&[Problem { span, what: what.into(), hint: Some(hint.to_owned()) }])
+    }
 }
 
 /// Reads FILE with `--set` overrides (`KEY=TOML value`) on top.
 pub fn load(file: &Path, overrides: &[String]) -> Result<Loaded> {
     let mut sources = Sources::default();
-    let study = build(&mut sources, file, overrides).map_err(|failure| match failure {
+    let (study, tables) = build(&mut sources, file, overrides).map_err(|failure| match failure {
         Failure::Problems(problems) => sources.render(&problems),
         Failure::Io(error) => error,
     })?;
     let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(Loaded { study, folder: folder.to_owned(), overrides: overrides.to_vec() })
+    Ok(Loaded { study, folder: folder.to_owned(), overrides: overrides.to_vec(), sources, tables })
 }
 
 enum Failure {
@@ -47,7 +57,7 @@ impl From<Problem> for Failure {
     }
 }
 
-fn build(sources: &mut Sources, file: &Path, overrides: &[String]) -> Result<Study, Failure> {
+fn build(sources: &mut Sources, file: &Path, overrides: &[String]) -> Result<(Study, Table), Failure> {
     let mut written = read_file(sources, file, &mut Vec::new())?;
     for text in overrides {
         set(sources, &mut written, text)?;
@@ -57,8 +67,8 @@ fn build(sources: &mut Sources, file: &Path, overrides: &[String]) -> Result<Stu
     let mut tables = tree::parse(sources, "defaults.toml", DEFAULTS)?;
     tree::merge(&mut tables, written);
     let mut problems = Vec::new();
-    let study = assemble(tables, has_reward_model, deviations, &mut problems)?;
-    if problems.is_empty() { Ok(study) } else { Err(Failure::Problems(problems)) }
+    let study = assemble(tables.clone(), has_reward_model, deviations, &mut problems)?;
+    if problems.is_empty() { Ok((study, tables)) } else { Err(Failure::Problems(problems)) }
 }
 
 /// A file and, below it, what it extends.
@@ -256,7 +266,7 @@ fn runs(
         let differing = differing_keys(&variants);
         for variant in variants {
             let mut table = training.clone();
-            if !trains(name.get_ref()) {
+            if Method::UNTRAINED.contains(&name.get_ref().as_ref()) {
                 first_of_each_axis(&mut table);
             }
             tree::merge(&mut table, variant.clone());
@@ -269,7 +279,8 @@ fn runs(
     let mut seen = std::collections::BTreeMap::new();
     let mut runs = Vec::new();
     for (method, point) in named {
-        let span = point.span.clone();
+        let repeated = point.axes.first().and_then(|key| point.table.get(key.as_str()));
+        let span = repeated.map_or(point.span.clone(), |value| value.span());
         let (run, found) = run(&method, point, training_at.clone())?;
         problems.extend(found);
         if seen.insert(run.name.clone(), ()).is_some() {
@@ -281,11 +292,6 @@ fn runs(
         runs.push(run);
     }
     Ok(runs)
-}
-
-/// Whether `[training]` means anything to a method.
-fn trains(method: &str) -> bool {
-    !matches!(method, "sft" | "best_of_n")
 }
 
 /// Sweeps of `[training]` must not multiply runs that do not train.

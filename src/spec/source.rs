@@ -67,7 +67,7 @@ impl Sources {
             let local = (span.start - offset).min(text.len())..(span.end - offset).min(text.len());
             Some((name, text, local))
         });
-        let mut group = Level::ERROR.no_name().primary_title(&problem.what).elements(Vec::<annotate_snippets::Element>::new());
+        let mut group = Level::ERROR.primary_title(&problem.what).elements(Vec::<annotate_snippets::Element>::new());
         if let Some((name, text, local)) = place {
             group = group.element(
                 Snippet::source(text).line_start(1).path(name).annotation(AnnotationKind::Primary.span(local)),

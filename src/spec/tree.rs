@@ -98,6 +98,21 @@ pub fn read<T: serde::de::DeserializeOwned>(table: Table, span: Span) -> Result<
 pub fn explain(error: &toml::de::Error, fallback: Span) -> Problem {
     let message = error.message().trim().to_owned();
     let problem = Problem::at(error.span().unwrap_or(fallback), message.clone());
+    if let Some((found, wanted)) = message.split_once(", expected ") {
+        let wanted = match wanted {
+            "f32" | "f64" => "a number",
+            "u32" | "u64" | "usize" => "a whole number, at least 0",
+            "a string" => "a string in quotes",
+            other => other,
+        };
+        if found.starts_with("invalid type") || found.starts_with("invalid value") {
+            return Problem { what: format!("wrong type: {}", found.split_once(": ").map_or(found, |(_, found)| found)), ..problem }
+                .hint(format!("this key takes {wanted}"));
+        }
+    }
+    if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return Problem { what: format!("`{key}` is missing"), ..problem }.hint(format!("add {key} = ... to this table"));
+    }
     let Some(rest) = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `")) else {
         return problem;
     };
@@ -109,9 +124,10 @@ pub fn explain(error: &toml::de::Error, fallback: Span) -> Problem {
 
 /// "did you mean ...", or the list of what is known.
 pub fn nearest(unknown: &str, known: &[&str]) -> String {
-    let best = known.iter().max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
+    let best = known.iter().min_by_key(|known| strsim::damerau_levenshtein(unknown, known));
     match best {
-        Some(best) if strsim::jaro_winkler(unknown, best) > 0.75 => format!("did you mean `{best}`?"),
+        Some(best) if strsim::damerau_levenshtein(unknown, best) <= unknown.len().div_ceil(3) => format!("did you mean `{best}`?"),
+        _ if known.is_empty() => "this table has no keys of its own".to_owned(),
         _ => format!("known here: {}", known.join(", ")),
     }
 }

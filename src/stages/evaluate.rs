@@ -24,8 +24,8 @@ pub struct EvaluatedSample {
     pub log_ratio: f64,
     /// Sum over steps of the policy's entropy, in nats.
     pub entropy: f64,
-    /// -log p of the completion under the held-out judge, in nats.
-    pub judge_nll: f64,
+    /// -log p of the completion under the held-out judge, in nats; not measured for Best-of-N's pool.
+    pub judge_nll: Option<f64>,
     /// Tokens, the end token included.
     pub tokens: usize,
     /// Whether it was cut.
@@ -62,9 +62,12 @@ pub(super) fn run(context: &mut Context<'_>, reward: &Reward) -> Result<()> {
         divergences(&policy.decoder, &reference.decoder, &sequences, &device, |done| context.progress("divergence", done, total))
     };
     let proxy = proxy_rewards(context, &sequences)?;
-    let fluency = context.policy("fluency")?;
-    let judged =
-        completion_log_probs(&fluency.decoder, &sequences, &device, |done| context.progress("judging fluency", done, total));
+    let judged = if context.has("fluency") {
+        let judge = context.policy("fluency")?.decoder;
+        Some(completion_log_probs(&judge, &sequences, &device, |done| context.progress("judging fluency", done, total)))
+    } else {
+        None
+    };
     let truth = context.true_reward(reward)?;
     let mut seen = std::collections::HashSet::new();
     let mut rows = Vec::with_capacity(total);
@@ -78,7 +81,7 @@ pub(super) fn run(context: &mut Context<'_>, reward: &Reward) -> Result<()> {
             kl: divergence[index].kl,
             log_ratio: divergence[index].log_ratio,
             entropy: divergence[index].entropy,
-            judge_nll: -judged[index],
+            judge_nll: judged.as_ref().map(|judged| -judged[index]),
             tokens: sequence.completion.len(),
             truncated: !generations.ended[index],
             bigrams: sequence.completion.len().saturating_sub(1),
