@@ -54,7 +54,8 @@ mod tests {
         let first = |study, run, purpose: &str, row| Stream::new(study, run, purpose, row).uniform();
         let base = first(0, 0, "samples", 0);
         assert_eq!(base, first(0, 0, "samples", 0));
-        for other in [first(1, 0, "samples", 0), first(0, 1, "samples", 0), first(0, 0, "batches", 0), first(0, 0, "samples", 1)] {
+        for other in [first(1, 0, "samples", 0), first(0, 1, "samples", 0), first(0, 0, "batches", 0), first(0, 0, "samples", 1)]
+        {
             assert_ne!(base, other);
         }
     }

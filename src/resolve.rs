@@ -53,6 +53,7 @@ pub fn corpus(task: &Task, folder: &Path) -> Result<Corpus> {
         return Ok(Corpus::Hub(hub));
     }
     let paths = reviews::expand(&local, folder)?;
-    let digest = |path: PathBuf| Ok(DataFile { blake3: FileRecord::of(&path)?.blake3, path: std::path::absolute(&path).unwrap_or(path) });
+    let digest =
+        |path: PathBuf| Ok(DataFile { blake3: FileRecord::of(&path)?.blake3, path: std::path::absolute(&path).unwrap_or(path) });
     Ok(Corpus::Files(paths.into_iter().map(digest).collect::<Result<_>>()?))
 }

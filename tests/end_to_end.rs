@@ -88,7 +88,8 @@ impl Lab {
 
     /// Folder of the artifact of the first stage whose label starts with `label`.
     fn artifact(&self, label: &str) -> PathBuf {
-        let plan: serde_json::Value = serde_json::from_slice(&fs::read(self.results().join("plan.json")).expect("plan")).expect("JSON");
+        let plan: serde_json::Value =
+            serde_json::from_slice(&fs::read(self.results().join("plan.json")).expect("plan")).expect("JSON");
         let stages = plan["stages"].as_array().expect("stages").clone();
         let stage = stages.iter().find(|stage| stage["label"].as_str().is_some_and(|l| l.starts_with(label))).expect("the stage");
         let key = stage["key"].as_str().expect("a key");
@@ -117,8 +118,19 @@ fn a_study_leaves_its_tables_and_figures() {
     assert!(table.contains("dpo-beta0.1-seed0-") && table.contains("report.html"), "{table}");
     let results = lab.results();
     for name in [
-        "plan.json", "runs.csv", "frontier.csv", "summary.csv", "best_of_n.csv", "samples.csv", "deviations.md", "report.html",
-        "figures/frontier.svg", "figures/frontier.png", "figures/best_of_n.svg", "figures/training.png", "figures/health.svg",
+        "plan.json",
+        "runs.csv",
+        "frontier.csv",
+        "summary.csv",
+        "best_of_n.csv",
+        "samples.csv",
+        "deviations.md",
+        "report.html",
+        "figures/frontier.svg",
+        "figures/frontier.png",
+        "figures/best_of_n.svg",
+        "figures/training.png",
+        "figures/health.svg",
     ] {
         assert!(fs::metadata(results.join(name)).is_ok_and(|file| file.len() > 100), "{name}");
     }
@@ -166,7 +178,10 @@ fn a_rerun_does_nothing_and_an_edit_reruns_what_depends_on_it() {
 
     lab.write(&STUDY.replace("[evaluation]\nevery = 2\nprompts = 12", "[evaluation]\nevery = 2\nprompts = 10"));
     let changed = lab.would_run(&[]);
-    assert!(!changed.is_empty() && changed.iter().all(|(stage, _)| !stage.starts_with("train") && stage != "base"), "{changed:?}");
+    assert!(
+        !changed.is_empty() && changed.iter().all(|(stage, _)| !stage.starts_with("train") && stage != "base"),
+        "{changed:?}"
+    );
 
     lab.write(&STUDY.replace("steps = 4", "steps = 6"));
     let changed = lab.would_run(&[]);
@@ -209,7 +224,8 @@ fn children(parent: u32) -> Vec<u32> {
 #[test]
 fn two_processes_share_a_study() {
     let lab = Lab::new();
-    let start = || lab.command(&["run", "study.toml", "-q"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let start =
+        || lab.command(&["run", "study.toml", "-q"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
     let (one, other) = (start(), start());
     for process in [one, other] {
         let output = process.wait_with_output().expect("ends");
@@ -252,7 +268,8 @@ fn a_worker_that_meets_a_damaged_input_has_it_made_again() {
 fn a_stage_that_fails_costs_only_what_needs_it() {
     let lab = Lab::new();
     // A learning rate that makes the loss overflow, in one run only.
-    let hot = "[[method.dpo]]\nbeta = 0.1\n[[method.dpo]]\nbeta = 1.0\nlearning_rate = 1e30\nmax_grad_norm = 1e30\nwarmup_steps = 0";
+    let hot =
+        "[[method.dpo]]\nbeta = 0.1\n[[method.dpo]]\nbeta = 1.0\nlearning_rate = 1e30\nmax_grad_norm = 1e30\nwarmup_steps = 0";
     lab.write(&STUDY.replace("[method.dpo]\nbeta = [0.1, 1.0]", hot));
     let output = lab.lab(&["run", "study.toml"]);
     assert_eq!(output.status.code(), Some(100), "{}", stderr(&output));

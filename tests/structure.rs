@@ -47,7 +47,11 @@ fn modules_use_only_what_they_may() {
         let text = fs::read_to_string(&path).expect("source");
         for (at, _) in text.match_indices("crate::") {
             let used: String = text[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if used.chars().next().is_some_and(char::is_lowercase) && used != module && !["error", "random"].contains(&used.as_str()) && !allowed.contains(&used.as_str()) {
+            if used.chars().next().is_some_and(char::is_lowercase)
+                && used != module
+                && !["error", "random"].contains(&used.as_str())
+                && !allowed.contains(&used.as_str())
+            {
                 wrong.insert(format!("{} uses crate::{used}", relative.display()));
             }
         }

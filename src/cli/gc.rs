@@ -19,7 +19,8 @@ pub(super) struct Gc {
 impl Gc {
     pub(super) fn run(self) -> Result<Exit> {
         let store = Store::open(&self.results.results)?;
-        let used: HashSet<Key> = studies(&self.results, &[])?.into_iter().flat_map(|saved| saved.stages).map(|stage| stage.key).collect();
+        let used: HashSet<Key> =
+            studies(&self.results, &[])?.into_iter().flat_map(|saved| saved.stages).map(|stage| stage.key).collect();
         let unused: Vec<Key> = store.keys().into_iter().filter(|key| !used.contains(key)).collect();
         for key in &unused {
             let label = store.manifest(key).map(|manifest| manifest.label).unwrap_or_default();

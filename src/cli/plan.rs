@@ -54,10 +54,18 @@ impl Plan {
         for (label, _, key, why) in &rows {
             println!("{key}  {label:<52} {}", why.as_deref().map_or("cached".to_owned(), |why| format!("will run: {why}")));
         }
-        println!("\n{}: {} runs, {} stages, {} cached, {to_run} to run", prepared.study.name, prepared.study.runs.len(), rows.len(), rows.len() - to_run);
+        println!(
+            "\n{}: {} runs, {} stages, {} cached, {to_run} to run",
+            prepared.study.name,
+            prepared.study.runs.len(),
+            rows.len(),
+            rows.len() - to_run
+        );
         match time {
             _ if to_run == 0 => {}
-            Some(time) => println!("about {time:.0} s of work in all, by what such stages took here before, shared among the workers"),
+            Some(time) => {
+                println!("about {time:.0} s of work in all, by what such stages took here before, shared among the workers")
+            }
             None => println!("time unknown: some kinds of stages were never run here"),
         }
         if let Some(why) = prepared.corpus.unresolved() {

@@ -100,8 +100,7 @@ impl Run {
     /// Stages up to `--until`; they come in an order in which inputs stand before what reads them.
     fn wanted(&self, stages: &[Stage]) -> Vec<Stage> {
         let Some(until) = self.study.until else { return stages.to_vec() };
-        let mut wanted: Vec<&Key> =
-            stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
+        let mut wanted: Vec<&Key> = stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
         for stage in stages.iter().rev() {
             if wanted.contains(&&stage.key) {
                 wanted.extend(stage.inputs.values());
@@ -143,7 +142,12 @@ fn stamp_path(prepared: &Prepared) -> PathBuf {
 fn plan_digest(prepared: &Prepared) -> String {
     let keys: Vec<&str> = prepared.plan.stages.iter().map(|stage| stage.key.0.as_str()).collect();
     let runs: Vec<&str> = prepared.study.runs.iter().map(|run| run.name.as_str()).collect();
-    let values = format!("{keys:?} {runs:?} {:?} {:?} {}", prepared.study.evaluation, prepared.study.deviations, env!("CARGO_PKG_VERSION"));
+    let values = format!(
+        "{keys:?} {runs:?} {:?} {:?} {}",
+        prepared.study.evaluation,
+        prepared.study.deviations,
+        env!("CARGO_PKG_VERSION")
+    );
     blake3::hash(values.as_bytes()).to_hex().to_string()
 }
 

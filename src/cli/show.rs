@@ -26,7 +26,9 @@ impl Show {
             if let Some(segment) = segment {
                 println!("  values  {}", segment.parameters);
             }
-            for row in read_csv::<FrontierRow>(&folder.join("frontier.csv")).unwrap_or_default().iter().filter(|row| row.run == *run) {
+            for row in
+                read_csv::<FrontierRow>(&folder.join("frontier.csv")).unwrap_or_default().iter().filter(|row| row.run == *run)
+            {
                 println!(
                     "  step {:>5}  true reward {:.3} ± {:.3}  KL {:.3} ± {:.3} nats",
                     row.step, row.reward_mean, row.reward_se, row.kl_mean, row.kl_se

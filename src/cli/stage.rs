@@ -24,8 +24,9 @@ impl RunStage {
         for key in &self.keys {
             let path = store.work(&Key::parse(key)?).stage();
             let json = std::fs::read(&path).doing("read", &path)?;
-            let stage: Stage = serde_json::from_slice(&json)
-                .map_err(|error| Error::Other(format!("{} is not a stage of this version of dpo-lab: {error}", path.display())))?;
+            let stage: Stage = serde_json::from_slice(&json).map_err(|error| {
+                Error::Other(format!("{} is not a stage of this version of dpo-lab: {error}", path.display()))
+            })?;
             match stages::run(&store, &stage, &Device::flex()) {
                 Err(error @ Error::Corrupt(_)) => {
                     eprintln!("error: {error}");

@@ -23,7 +23,10 @@ impl Status {
         let mut damaged = false;
         let studies = studies(&self.results, &self.studies)?;
         if studies.is_empty() {
-            println!("no studies in {} yet; start one with: dpo-lab run experiments/sentiment.toml", self.results.results.display());
+            println!(
+                "no studies in {} yet; start one with: dpo-lab run experiments/sentiment.toml",
+                self.results.results.display()
+            );
         }
         for saved in studies {
             let state = |key| if self.verify { store.verify(key) } else { store.state(key) };
@@ -59,7 +62,10 @@ pub(super) fn studies(results: &Results, names: &[String]) -> Result<Vec<crate::
     }
     let one = |name: &String| {
         read_saved(&results.results.join(name)).ok_or_else(|| {
-            Error::Usage(format!("error: there is no study `{name}` in {}\nhelp: dpo-lab status lists them", results.results.display()))
+            Error::Usage(format!(
+                "error: there is no study `{name}` in {}\nhelp: dpo-lab status lists them",
+                results.results.display()
+            ))
         })
     };
     names.iter().map(one).collect()

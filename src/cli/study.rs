@@ -32,7 +32,9 @@ pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
     let from_set = arguments.set.iter().any(|text| text.trim_start().starts_with("task.sentiment.corpus"));
     let base = if from_set { PathBuf::from(".") } else { loaded.folder.clone() };
     let corpus = resolve::corpus(&loaded.study.task, &base).map_err(|error| match error {
-        Error::Data(what) => loaded.mistake("task.sentiment.corpus", what, "paths in a file are relative to it, paths in --set to here"),
+        Error::Data(what) => {
+            loaded.mistake("task.sentiment.corpus", what, "paths in a file are relative to it, paths in --set to here")
+        }
         other => other,
     })?;
     let mut study = loaded.study;
@@ -77,9 +79,8 @@ pub fn read_saved(folder: &Path) -> Option<Saved> {
 
 /// Writes plan.json, and finds out whether the folder can be written before anything runs.
 pub fn save_plan(prepared: &Prepared) -> Result<()> {
-    let unusable = |error: Error| {
-        Error::Usage(format!("error: {error}\nhelp: give a folder that can be written with --results DIR"))
-    };
+    let unusable =
+        |error: Error| Error::Usage(format!("error: {error}\nhelp: give a folder that can be written with --results DIR"));
     std::fs::create_dir_all(&prepared.folder).doing("create", &prepared.folder).map_err(unusable)?;
     let json = serde_json::to_vec_pretty(&prepared.to_save).map_err(Error::other)?;
     write_atomically(&prepared.folder.join("plan.json"), &json).map_err(unusable)

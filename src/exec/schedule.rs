@@ -52,7 +52,12 @@ impl Schedule {
         let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Skipped);
         self.outcomes.insert(key.clone(), outcome);
         if failed {
-            let above: Vec<Key> = self.stages.iter().filter(|stage| stage.inputs.values().any(|input| input == key)).map(|s| s.key.clone()).collect();
+            let above: Vec<Key> = self
+                .stages
+                .iter()
+                .filter(|stage| stage.inputs.values().any(|input| input == key))
+                .map(|s| s.key.clone())
+                .collect();
             for key in above {
                 if self.outcome(&key) == &Outcome::Pending {
                     self.set(&key, Outcome::Skipped);

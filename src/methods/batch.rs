@@ -85,9 +85,8 @@ impl PreferenceBatch {
         let values = Tensor::from_data(TensorData::new(column(chosen, rejected), [2 * pairs, 1]), device);
         PreferenceBatch {
             policy: TokenLogProbs { mask: values.clone().ones_like(), values },
-            reference: reference.map(|(chosen, rejected)| {
-                Tensor::from_data(TensorData::new(column(chosen, rejected), [2 * pairs]), device)
-            }),
+            reference: reference
+                .map(|(chosen, rejected)| Tensor::from_data(TensorData::new(column(chosen, rejected), [2 * pairs]), device)),
             chosen: rows(0),
             rejected: Some(rows(pairs)),
         }

@@ -2,7 +2,9 @@
 
 use super::batch::PairLogProbs;
 use super::unlikelihood::{Form, Unlikelihood};
-use super::{Objective, PreferenceBatch, TokenLogProbs, cdpo::Cdpo, dpo::Dpo, preferred_ft::PreferredFt, reward_model::bradley_terry_loss};
+use super::{
+    Objective, PreferenceBatch, TokenLogProbs, cdpo::Cdpo, dpo::Dpo, preferred_ft::PreferredFt, reward_model::bradley_terry_loss,
+};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::Value;
 

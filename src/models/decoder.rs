@@ -114,7 +114,11 @@ impl Decoder {
         let mut scorer = self.clone();
         scorer.config.scalar_head = true;
         let width = self.config.width;
-        scorer.parameters.0.push(Parameter { name: "score.weight".into(), shape: vec![1, width], value: tensor(vec![0.0; width], device) });
+        scorer.parameters.0.push(Parameter {
+            name: "score.weight".into(),
+            shape: vec![1, width],
+            value: tensor(vec![0.0; width], device),
+        });
         scorer
     }
 
@@ -193,7 +197,8 @@ impl Decoder {
     fn embed(&self, ids: Tensor<2, Int>, first_position: usize) -> Tensor<2> {
         let [batch, tokens] = ids.dims();
         let width = self.config.width;
-        let words: Tensor<3> = self.parameters.matrix(EMBEDDING).select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]);
+        let words: Tensor<3> =
+            self.parameters.matrix(EMBEDDING).select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]);
         let positions = self.parameters.matrix(POSITIONS).slice([first_position..first_position + tokens, 0..width]);
         (words + positions.unsqueeze()).reshape([batch * tokens, width])
     }

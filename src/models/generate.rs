@@ -74,8 +74,7 @@ fn decode(
     let repeat: Vec<usize> = (0..rows).map(|row| row / sampling.samples).collect();
     let mut logits = logits.select(0, indices(&repeat, device));
     cache.select(indices(&repeat, device));
-    let mut streams: Vec<Stream> =
-        (0..rows).map(|row| streams(group[row / sampling.samples], row % sampling.samples)).collect();
+    let mut streams: Vec<Stream> = (0..rows).map(|row| streams(group[row / sampling.samples], row % sampling.samples)).collect();
     let mut completions = vec![Completion { tokens: Vec::new(), ended: false }; rows];
     // Row of the batch -> row of the result, for rows that still grow.
     let mut active: Vec<usize> = (0..rows).collect();

@@ -56,7 +56,8 @@ impl Parameters {
 
     /// Writes a safetensors file that PyTorch's libraries read (f32, metadata format "pt").
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes: Vec<(&Parameter, Vec<u8>)> = self.0.iter().map(|p| (p, values(&p.value).into_iter().flat_map(f32::to_le_bytes).collect())).collect();
+        let bytes: Vec<(&Parameter, Vec<u8>)> =
+            self.0.iter().map(|p| (p, values(&p.value).into_iter().flat_map(f32::to_le_bytes).collect())).collect();
         let views = bytes
             .iter()
             .map(|(parameter, bytes)| {

@@ -57,7 +57,8 @@ impl Plan {
 
 /// Builds the graph of a study.
 pub fn build(study: &Study, corpus: &Corpus) -> Plan {
-    let mut graph = Graph { study, corpus, plan: Plan { stages: Vec::new(), runs: Vec::new(), reward_model: None, classifier: None } };
+    let mut graph =
+        Graph { study, corpus, plan: Plan { stages: Vec::new(), runs: Vec::new(), reward_model: None, classifier: None } };
     let shared = graph.shared();
     for run in &study.runs {
         let run = graph.run(run, &shared);
@@ -249,12 +250,8 @@ impl Graph<'_> {
             let prompts = &shared.held_out.prompts;
             let name = format!("generate {label} {step}{at}");
             let generations = self.add(name, work, &[("policy", policy), ("prompts", prompts)], false);
-            let mut inputs = vec![
-                ("policy", policy),
-                ("reference", &shared.reference),
-                ("prompts", prompts),
-                ("generations", &generations),
-            ];
+            let mut inputs =
+                vec![("policy", policy), ("reference", &shared.reference), ("prompts", prompts), ("generations", &generations)];
             inputs.extend(shared.reward_model.as_ref().map(|key| ("reward_model", key)));
             inputs.extend(shared.classifier.as_ref().map(|key| ("classifier", key)));
             if pool.is_none() {

@@ -91,7 +91,8 @@ pub fn page(
     sections.push(Section { heading: "Departures from the paper".into(), list: deviations, ..Section::default() });
     let heading = "Choices that the paper does not fix".to_owned();
     sections.push(Section { heading, list: open_choices(study), ..Section::default() });
-    let lead = format!("{} runs on the {} task, made by dpo-lab {}.", study.runs.len(), study.task.name(), env!("CARGO_PKG_VERSION"));
+    let lead =
+        format!("{} runs on the {} task, made by dpo-lab {}.", study.runs.len(), study.task.name(), env!("CARGO_PKG_VERSION"));
     html::page(&Page { title: format!("Study: {}", study.name), lead: vec![lead], sections })
 }
 
@@ -201,11 +202,9 @@ fn held_out(collection: &Collection<'_>, summary: &[SummaryRow]) -> Section {
 fn classifier(collection: &Collection<'_>) -> Option<Section> {
     let report = collection.classifier.as_ref()?;
     let mut rows = vec![vec!["whole reviews".to_owned(), format!("{:.4}", report.accuracy), String::new()]];
-    rows.extend(
-        report.windows.iter().map(|(words, accuracy, error)| {
-            vec![format!("windows of {words} words"), format!("{accuracy:.4}"), format!("{error:.3}")]
-        }),
-    );
+    rows.extend(report.windows.iter().map(|(words, accuracy, error)| {
+        vec![format!("windows of {words} words"), format!("{accuracy:.4}"), format!("{error:.3}")]
+    }));
     Some(Section {
         heading: "The true reward".into(),
         paragraphs: vec![format!(

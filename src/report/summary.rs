@@ -95,7 +95,8 @@ fn frontiers(collection: &Collection<'_>) -> Vec<SummaryRow> {
         }
         for (versus, others) in methods.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other) {
             for budget in &budgets {
-                let estimate = resamples.estimate(|weights| within(policies, weights, *budget) - within(others, weights, *budget));
+                let estimate =
+                    resamples.estimate(|weights| within(policies, weights, *budget) - within(others, weights, *budget));
                 rows.push(row("reward_difference_at_kl", method, Some(versus), Some(*budget), estimate));
             }
             if let Some(last) = budgets.last() {
@@ -182,7 +183,8 @@ fn of_margins(method: &str, run: Option<&str>, margins: impl Iterator<Item = (us
 /// -log p a token of completions under the held-out judge of fluency: the reference's own, then each last checkpoint's.
 fn fluency(collection: &Collection<'_>) -> Vec<SummaryRow> {
     let nll = |evaluation: &Evaluation| {
-        let per_token = |sample: &crate::stages::EvaluatedSample| Some((sample.prompt, sample.judge_nll? / sample.tokens.max(1) as f64));
+        let per_token =
+            |sample: &crate::stages::EvaluatedSample| Some((sample.prompt, sample.judge_nll? / sample.tokens.max(1) as f64));
         clustered_mean(evaluation.samples.iter().filter_map(per_token))
     };
     let trained = || collection.runs.iter().filter(|collected| collected.run.method.objective().is_some());
@@ -193,7 +195,13 @@ fn fluency(collection: &Collection<'_>) -> Vec<SummaryRow> {
         .collect();
     rows.extend(trained().filter_map(|collected| {
         let (_, _, evaluation) = collected.evaluations.last()?;
-        Some(of_mean("judge_nll", collected.run.method.name(), Some(&collected.run.name), nll(evaluation), evaluation.samples.len()))
+        Some(of_mean(
+            "judge_nll",
+            collected.run.method.name(),
+            Some(&collected.run.name),
+            nll(evaluation),
+            evaluation.samples.len(),
+        ))
     }));
     rows
 }

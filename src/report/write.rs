@@ -63,8 +63,13 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
     }
     remove_stale_runs(&folder.join("runs"), &collection)?;
     let reward_label = reward_label(study);
-    let data =
-        Figures { study: &study.name, reward_label: &reward_label, frontier: &frontier, best_of_n: &best_of_n, training: &training };
+    let data = Figures {
+        study: &study.name,
+        reward_label: &reward_label,
+        frontier: &frontier,
+        best_of_n: &best_of_n,
+        training: &training,
+    };
     let figures = draw_all(&data, &folder.join("figures"))?;
     let html = page::page(&collection, &frontier, &best_of_n, &summary, &figures, status);
     let page = folder.join("report.html");
@@ -152,9 +157,11 @@ fn runs_csv(collection: &Collection<'_>, status: &dyn Fn(&str) -> String) -> Vec
             format!("{rate:.0}"),
             collected.device.clone(),
         ];
-        record.extend(swept.iter().map(|key| {
-            run.swept.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone()).unwrap_or_default()
-        }));
+        record.extend(
+            swept
+                .iter()
+                .map(|key| run.swept.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone()).unwrap_or_default()),
+        );
         let _ = writer.write_record(record);
     }
     writer.into_inner().unwrap_or_default()

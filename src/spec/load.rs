@@ -74,7 +74,9 @@ fn build(sources: &mut Sources, file: &Path, overrides: &[String]) -> Result<(St
 /// A file and, below it, what it extends.
 fn read_file(sources: &mut Sources, file: &Path, parents: &mut Vec<PathBuf>) -> Result<Table, Failure> {
     let text = std::fs::read_to_string(file).doing("read", file).map_err(|error| {
-        Failure::Io(Error::Usage(format!("error: {error}\nhelp: give the path of an experiment file, for example experiments/sentiment.toml")))
+        Failure::Io(Error::Usage(format!(
+            "error: {error}\nhelp: give the path of an experiment file, for example experiments/sentiment.toml"
+        )))
     })?;
     let mut table = tree::parse(sources, &file.display().to_string(), &text)?;
     let Some(extends) = table.remove("extends") else { return Ok(table) };
@@ -135,8 +137,20 @@ fn assemble(
     let sweep = sweep::read(sweep_table)?;
     let (methods, methods_at) = tree::take_table(&mut tables, "method")?;
     if let Some((key, _)) = tables.iter().next() {
-        const KNOWN: &[&str] =
-            &["name", "seed", "extends", "model", "base", "task", "sft", "reward_model", "training", "method", "evaluation", "sweep"];
+        const KNOWN: &[&str] = &[
+            "name",
+            "seed",
+            "extends",
+            "model",
+            "base",
+            "task",
+            "sft",
+            "reward_model",
+            "training",
+            "method",
+            "evaluation",
+            "sweep",
+        ];
         return Err(Problem::at(key.span(), format!("unknown key `{}`", key.get_ref()))
             .hint(tree::nearest(key.get_ref(), KNOWN))
             .into());
@@ -173,7 +187,8 @@ fn scalar<T: DeserializeOwned>(tables: &mut Table, name: &str) -> Result<T, Fail
         return Err(Problem { span: None, what: format!("`{name}` is missing"), hint: None }.into());
     };
     let span = value.span();
-    T::deserialize(toml::de::ValueDeserializer::from(value)).map_err(|error| tree::explain(&error, key.span().start..span.end).into())
+    T::deserialize(toml::de::ValueDeserializer::from(value))
+        .map_err(|error| tree::explain(&error, key.span().start..span.end).into())
 }
 
 fn language_model(tables: &mut Table, name: &str) -> Result<LanguageModelTraining, Failure> {
@@ -204,7 +219,9 @@ fn task(tables: &mut Table) -> Result<Task, Failure> {
         return Err(missing().hint("a study has one task: keep one [task.*]").into());
     }
     let (mut sentiment, _) = tree::take_table(&mut table, "sentiment")?;
-    for (key, value) in [("completions", "4"), ("max_new_tokens", "24"), ("labels", "\"hard\""), ("reward_scale", "1.0"), ("label_noise", "0.0")] {
+    for (key, value) in
+        [("completions", "4"), ("max_new_tokens", "24"), ("labels", "\"hard\""), ("reward_scale", "1.0"), ("label_noise", "0.0")]
+    {
         if !sentiment.contains_key(key) {
             let value = DeValue::parse(value).map_err(|error| tree::explain(&error, value_span(&name)))?;
             sentiment.insert(tree::key(key, name.span()), Spanned::new(name.span(), value.into_inner()));
@@ -322,14 +339,21 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
     let axes: BTreeSet<String> = point.axes.into_iter().filter(|key| key != "seed").collect();
     let swept: Vec<(String, String)> = axes
         .into_iter()
-        .map(|key| (key.clone(), everything.get(key.as_str()).map_or(String::from("default"), |value| sweep::literal(value.get_ref()))))
+        .map(|key| {
+            (key.clone(), everything.get(key.as_str()).map_or(String::from("default"), |value| sweep::literal(value.get_ref())))
+        })
         .collect();
-    let values = if own.objective().is_some() { serde_json::json!([own, optimisation, size, seed]) } else { serde_json::json!([own, seed]) };
+    let values = if own.objective().is_some() {
+        serde_json::json!([own, optimisation, size, seed])
+    } else {
+        serde_json::json!([own, seed])
+    };
     let digest = blake3::hash(values.to_string().as_bytes());
     let labels: String = swept.iter().map(|(key, value)| format!("-{}{value}", key.replace('_', ""))).collect();
     let name = format!("{method}{labels}-seed{seed}-{}", &digest.to_hex()[..4]);
     let at = |key: &str| everything.get(key).map_or(point.span.clone(), |value| value.span());
-    let mut found: Vec<Problem> = own.problems().into_iter().map(|(key, what, hint)| Problem::at(at(key), what).hint(hint)).collect();
+    let mut found: Vec<Problem> =
+        own.problems().into_iter().map(|(key, what, hint)| Problem::at(at(key), what).hint(hint)).collect();
     found.extend(validate::optimisation(&optimisation, &everything, &point.span));
     found.extend(validate::training(&size, &everything, &point.span));
     Ok((Run { name, method: own, optimisation, size, seed, swept }, found))
@@ -337,7 +361,9 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
 
 /// A method's own keys are few; a typo of a training key deserves its hint too.
 fn also_known(problem: Problem, known: &[&str]) -> Problem {
-    let Some(unknown) = problem.what.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`')) else { return problem };
+    let Some(unknown) = problem.what.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`')) else {
+        return problem;
+    };
     let hint = tree::nearest(unknown, known);
     if hint.starts_with("did you mean") && !problem.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean")) {
         return Problem { hint: Some(hint), ..problem };

@@ -27,7 +27,9 @@ fn collect(sources: &Sources, table: &Table, prefix: &str, found: &mut Vec<(usiz
             }
             _ => {
                 let span = value.span();
-                let Some((_, text, offset)) = sources.texts().filter(|(.., offset)| *offset <= span.start).last() else { continue };
+                let Some((_, text, offset)) = sources.texts().filter(|(.., offset)| *offset <= span.start).last() else {
+                    continue;
+                };
                 let rest = text.get(span.end - offset..).unwrap_or_default().lines().next().unwrap_or_default();
                 if let Some((_, paper)) = rest.split_once(MARK) {
                     let value = text.get(span.start - offset..span.end - offset).unwrap_or_default().to_owned();

@@ -69,9 +69,7 @@ impl Sources {
         });
         let mut group = Level::ERROR.primary_title(&problem.what).elements(Vec::<annotate_snippets::Element>::new());
         if let Some((name, text, local)) = place {
-            group = group.element(
-                Snippet::source(text).line_start(1).path(name).annotation(AnnotationKind::Primary.span(local)),
-            );
+            group = group.element(Snippet::source(text).line_start(1).path(name).annotation(AnnotationKind::Primary.span(local)));
         }
         if let Some(hint) = &problem.hint {
             group = group.element(Level::HELP.message(hint.as_str()));

@@ -82,7 +82,10 @@ pub fn take_table(table: &mut Table, name: &str) -> Result<(Table, Option<Span>)
             let span = value.span();
             match value.into_inner() {
                 DeValue::Table(inner) => Ok((inner, Some(key.span()))),
-                _ => Err(Problem::at(span, format!("`{name}` must be a table")).hint(format!("write [{name}] and its keys below it"))),
+                _ => {
+                    Err(Problem::at(span, format!("`{name}` must be a table"))
+                        .hint(format!("write [{name}] and its keys below it")))
+                }
             }
         }
     }
@@ -106,8 +109,11 @@ pub fn explain(error: &toml::de::Error, fallback: Span) -> Problem {
             other => other,
         };
         if found.starts_with("invalid type") || found.starts_with("invalid value") {
-            return Problem { what: format!("wrong type: {}", found.split_once(": ").map_or(found, |(_, found)| found)), ..problem }
-                .hint(format!("this key takes {wanted}"));
+            return Problem {
+                what: format!("wrong type: {}", found.split_once(": ").map_or(found, |(_, found)| found)),
+                ..problem
+            }
+            .hint(format!("this key takes {wanted}"));
         }
     }
     if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
@@ -126,7 +132,9 @@ pub fn explain(error: &toml::de::Error, fallback: Span) -> Problem {
 pub fn nearest(unknown: &str, known: &[&str]) -> String {
     let best = known.iter().min_by_key(|known| strsim::damerau_levenshtein(unknown, known));
     match best {
-        Some(best) if strsim::damerau_levenshtein(unknown, best) <= unknown.len().div_ceil(3) => format!("did you mean `{best}`?"),
+        Some(best) if strsim::damerau_levenshtein(unknown, best) <= unknown.len().div_ceil(3) => {
+            format!("did you mean `{best}`?")
+        }
         _ if known.is_empty() => "this table has no keys of its own".to_owned(),
         _ => format!("known here: {}", known.join(", ")),
     }

@@ -10,7 +10,12 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     let known = crate::models::BUILTIN_SIZES;
     let size = known.iter().find(|size| study.model.base == format!("builtin:{}", size.name));
     check.that(size.is_some(), "model.base", "unknown model", "use \"builtin:tiny\" or \"builtin:small\"");
-    check.that(study.model.vocabulary >= 260, "model.vocabulary", "a byte-level vocabulary needs at least 260 entries", "try 2048");
+    check.that(
+        study.model.vocabulary >= 260,
+        "model.vocabulary",
+        "a byte-level vocabulary needs at least 260 entries",
+        "try 2048",
+    );
     for (name, training) in [("base", &study.base), ("sft", &study.sft)] {
         let at = |key: &str| format!("{name}.{key}");
         check.that(training.size.batch_sequences > 0, &at("batch_sequences"), "a batch must not be empty", "try 64");
@@ -33,15 +38,30 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     let context = size.map_or(usize::MAX, |size| size.context);
     let [least, most] = task.prefix_tokens;
     let key = "task.sentiment.prefix_tokens";
-    check.that(least >= 1 && least <= most, key, "`prefix_tokens` must be [least, most] with 1 <= least <= most", "the paper uses [2, 8]");
+    check.that(
+        least >= 1 && least <= most,
+        key,
+        "`prefix_tokens` must be [least, most] with 1 <= least <= most",
+        "the paper uses [2, 8]",
+    );
     let new_tokens = study.evaluation.max_new_tokens.max(task.max_new_tokens);
     let longest = most.saturating_add(new_tokens).saturating_add(1);
     let what = format!("prompts of {most} tokens and completions of {new_tokens} do not fit the model's context of {context}");
     check.that(longest <= context, key, &what, "shorten `prefix_tokens` or `max_new_tokens`, or use a larger [model] base");
     check.that(task.prompts > 0, "task.sentiment.prompts", "`prompts` must be at least 1", "try 2000");
-    check.that(task.completions >= 2, "task.sentiment.completions", "a comparison needs at least 2 completions", "the paper uses 4");
+    check.that(
+        task.completions >= 2,
+        "task.sentiment.completions",
+        "a comparison needs at least 2 completions",
+        "the paper uses 4",
+    );
     check.that(task.max_new_tokens > 0, "task.sentiment.max_new_tokens", "must be at least 1", "try 24");
-    check.that(!task.corpus.is_empty(), "task.sentiment.corpus", "the list of files is empty", "name a file, a glob or \"builtin:reviews\"");
+    check.that(
+        !task.corpus.is_empty(),
+        "task.sentiment.corpus",
+        "the list of files is empty",
+        "name a file, a glob or \"builtin:reviews\"",
+    );
     let builtin_corpus = task.corpus == ["builtin:reviews"];
     if let Some(name) = task.corpus.iter().find(|name| name.starts_with("builtin:") && !builtin_corpus) {
         let what = format!("unknown built-in corpus `{name}`");
@@ -58,11 +78,26 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
             check.that(!builtin_corpus, key, "the built-in corpus has no labels to fit", "use reward = \"builtin:sentiment\"")
         }
     }
-    check.that((0.0..0.5).contains(&task.label_noise), "task.sentiment.label_noise", "must lie in [0, 0.5)", "at 0.5 labels say nothing");
+    check.that(
+        (0.0..0.5).contains(&task.label_noise),
+        "task.sentiment.label_noise",
+        "must lie in [0, 0.5)",
+        "at 0.5 labels say nothing",
+    );
     let scale = task.reward_scale;
-    check.that(scale > 0.0 && scale.is_finite(), "task.sentiment.reward_scale", "must be greater than 0", "with rewards in [0, 1] try 6");
+    check.that(
+        scale > 0.0 && scale.is_finite(),
+        "task.sentiment.reward_scale",
+        "must be greater than 0",
+        "with rewards in [0, 1] try 6",
+    );
     let idle = task.labels == Labels::Hard && scale != 1.0;
-    check.that(!idle, "task.sentiment.reward_scale", "hard labels do not read `reward_scale`", "set labels = \"bradley-terry\", or remove it");
+    check.that(
+        !idle,
+        "task.sentiment.reward_scale",
+        "hard labels do not read `reward_scale`",
+        "set labels = \"bradley-terry\", or remove it",
+    );
     evaluation(study, &mut check);
 }
 
@@ -77,7 +112,12 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
     check.that(!temperatures.is_empty(), key, "the list of temperatures is empty", "use [1.0]");
     check.that(temperatures.iter().all(|t| *t >= 0.0 && t.is_finite()), key, "temperatures must be at least 0", "0 is greedy");
     let budgets = &evaluation.kl_budgets;
-    check.that(budgets.iter().all(|b| *b > 0.0 && b.is_finite()), "evaluation.kl_budgets", "budgets must be greater than 0", "in nats");
+    check.that(
+        budgets.iter().all(|b| *b > 0.0 && b.is_finite()),
+        "evaluation.kl_budgets",
+        "budgets must be greater than 0",
+        "in nats",
+    );
     for run in study.runs.iter().filter(|run| run.method.objective().is_some()) {
         let every = run.size.checkpoint_every;
         let fits = every > 0 && evaluation.every.is_multiple_of(every);
@@ -101,7 +141,12 @@ pub fn optimisation(values: &Optimisation, table: &Table, fallback: &Span) -> Ve
     let positive = |value: f64| value > 0.0 && value.is_finite();
     let share = |value: f64| (0.0..1.0).contains(&value);
     that(positive(values.learning_rate), "learning_rate", "must be greater than 0", "for example 1e-4");
-    that(positive(values.max_grad_norm), "max_grad_norm", "must be greater than 0", "the authors' code uses 10.0; inf is not TOML's");
+    that(
+        positive(values.max_grad_norm),
+        "max_grad_norm",
+        "must be greater than 0",
+        "the authors' code uses 10.0; inf is not TOML's",
+    );
     that(values.weight_decay >= 0.0 && values.weight_decay.is_finite(), "weight_decay", "must be at least 0", "0.0 turns it off");
     that(share(values.momentum), "momentum", "must lie in [0, 1)", "0.0 turns it off");
     that(share(values.smoothing), "smoothing", "must lie in [0, 1)", "PyTorch's default is 0.99");

@@ -46,7 +46,8 @@ pub(super) fn run(
     let shuffle = Stream::new(seed, 0, &format!("{purpose} batches"), 0);
     let device = context.device.clone();
     let steps = training.size.steps;
-    let (decoder, rows) = train_language_model(&decoder, &sequences, training, shuffle, &device, |row| context.trained(row, steps))?;
+    let (decoder, rows) =
+        train_language_model(&decoder, &sequences, training, shuffle, &device, |row| context.trained(row, steps))?;
     context.tokens = rows.last().map(|row| row.tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     Policy { decoder, tokenizer }.save(&context.folder.join("model"))

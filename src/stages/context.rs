@@ -57,7 +57,8 @@ impl<'a> Context<'a> {
         let key = self.key(role)?;
         self.store.open_artifact(key).map(|(folder, _)| folder).map_err(|error| match error {
             Error::Corrupt(why) => {
-                let aside = self.store.set_aside(key).map(|path| path.display().to_string()).unwrap_or_else(|error| error.to_string());
+                let aside =
+                    self.store.set_aside(key).map(|path| path.display().to_string()).unwrap_or_else(|error| error.to_string());
                 Error::Corrupt(format!("{why}; moved aside to {aside}, and it will be made again"))
             }
             other => other,

@@ -45,7 +45,11 @@ impl Completions {
 
     /// Every completion with its prompt.
     pub fn sequences<'a>(&'a self, prompts: &'a [Vec<u32>]) -> Vec<Sequence<'a>> {
-        self.prompt.iter().zip(&self.tokens).map(|(prompt, completion)| Sequence { prompt: &prompts[*prompt], completion }).collect()
+        self.prompt
+            .iter()
+            .zip(&self.tokens)
+            .map(|(prompt, completion)| Sequence { prompt: &prompts[*prompt], completion })
+            .collect()
     }
 }
 

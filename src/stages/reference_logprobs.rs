@@ -12,7 +12,6 @@ pub(super) fn run(context: &mut Context<'_>) -> Result<()> {
     let sequences = samples.sequences(&prompts);
     let device = context.device.clone();
     let total = sequences.len();
-    let values =
-        reference_log_probs(&reference.decoder, &sequences, &device, |done| context.progress("scoring", done, total));
+    let values = reference_log_probs(&reference.decoder, &sequences, &device, |done| context.progress("scoring", done, total));
     write_json(&context.folder.join("logprobs.json"), &values)
 }

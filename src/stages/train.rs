@@ -27,24 +27,15 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     } else {
         None
     };
-    let reference =
-        if objective.needs_reference() { Some(read_json(&context.input("reference_logprobs")?.join("logprobs.json"))?) } else { None };
-    let data = PairData {
-        sequences: samples.sequences(&prompts),
-        prompt_of: samples.prompt.clone(),
-        pairs: labelled.pairs,
-        reference,
+    let reference = if objective.needs_reference() {
+        Some(read_json(&context.input("reference_logprobs")?.join("logprobs.json"))?)
+    } else {
+        None
     };
+    let data =
+        PairData { sequences: samples.sequences(&prompts), prompt_of: samples.prompt.clone(), pairs: labelled.pairs, reference };
     let (optimizer, tokens) = previous.map_or((None, 0), |(state, tokens)| (Some(state), tokens));
-    let run = PreferenceRun {
-        objective,
-        optimisation,
-        size,
-        first: *first,
-        last: *last,
-        seeds: (*seed, *run_seed),
-        tokens,
-    };
+    let run = PreferenceRun { objective, optimisation, size, first: *first, last: *last, seeds: (*seed, *run_seed), tokens };
     let device = context.device.clone();
     let (decoder, optimizer, rows) =
         train_preference(&start.decoder, optimizer, &data, &run, &device, |row| context.trained(row, *last))?;

@@ -22,7 +22,8 @@ pub struct Frontier {
 impl Frontier {
     /// The envelope of points; nothing without points. Points that are not finite are left out.
     pub fn new(points: impl IntoIterator<Item = Point>) -> Option<Self> {
-        let mut points: Vec<Point> = points.into_iter().filter(|point| point.kl.is_finite() && point.reward.is_finite()).collect();
+        let mut points: Vec<Point> =
+            points.into_iter().filter(|point| point.kl.is_finite() && point.reward.is_finite()).collect();
         points.sort_by(|a, b| a.kl.total_cmp(&b.kl).then(b.reward.total_cmp(&a.reward)));
         let mut hull: Vec<Point> = Vec::new();
         for point in points {
@@ -44,7 +45,9 @@ impl Frontier {
         match (after.checked_sub(1).map(|index| self.hull[index]), self.hull.get(after)) {
             (None, _) => self.hull[0].reward,
             (Some(before), None) => before.reward,
-            (Some(before), Some(next)) => before.reward + (next.reward - before.reward) * (budget - before.kl) / (next.kl - before.kl),
+            (Some(before), Some(next)) => {
+                before.reward + (next.reward - before.reward) * (budget - before.kl) / (next.kl - before.kl)
+            }
         }
     }
 

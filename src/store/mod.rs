@@ -67,9 +67,8 @@ impl Store {
     /// Opens `RESULTS/.store`, making it if need be. Refuses a store that a newer dpo-lab wrote.
     pub fn open(results: &Path) -> Result<Self> {
         let root = results.join(".store");
-        let unusable = |error: Error| {
-            Error::Usage(format!("error: {error}\nhelp: give a folder that can be written with --results DIR"))
-        };
+        let unusable =
+            |error: Error| Error::Usage(format!("error: {error}\nhelp: give a folder that can be written with --results DIR"));
         fs::create_dir_all(root.join("work")).doing("create", &root).map_err(unusable)?;
         let path = root.join("FORMAT");
         match fs::read_to_string(&path) {

@@ -35,7 +35,9 @@ pub fn texts(corpus: &Corpus, held_out: bool, seed: u64) -> Result<Texts> {
             let corpus = labelled(corpus)?;
             let side = if held_out { corpus.test } else { corpus.train };
             if side.is_empty() {
-                return Err(Error::Data("the corpus has no held-out rows: name a file with \"test\" in its name, or give more rows".into()));
+                return Err(Error::Data(
+                    "the corpus has no held-out rows: name a file with \"test\" in its name, or give more rows".into(),
+                ));
             }
             let mut order = Stream::new(seed, 0, "order of reviews", u64::from(held_out)).permutation(side.len());
             let mut texts: Vec<Option<String>> = side.into_iter().map(|review| Some(review.text)).collect();

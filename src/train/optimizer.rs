@@ -182,9 +182,15 @@ mod tests {
                 adam_beta1: case["settings"]["betas"][0].as_f64().unwrap_or(0.9),
                 adam_beta2: case["settings"]["betas"][1].as_f64().unwrap_or(0.999),
             };
-            let vectors = |json: &Value| -> Vec<Tensor<1>> { json.as_array().expect("list").iter().map(|v| tensor(floats(v), &device)).collect() };
+            let vectors = |json: &Value| -> Vec<Tensor<1>> {
+                json.as_array().expect("list").iter().map(|v| tensor(floats(v), &device)).collect()
+            };
             let initial = vectors(&case["initial"]);
-            let named = |(index, value): (usize, &Tensor<1>)| Parameter { name: index.to_string(), shape: value.dims().to_vec(), value: value.clone() };
+            let named = |(index, value): (usize, &Tensor<1>)| Parameter {
+                name: index.to_string(),
+                shape: value.dims().to_vec(),
+                value: value.clone(),
+            };
             let parameters = Parameters(initial.iter().enumerate().map(named).collect());
             let mut state = OptimizerState::new(&settings, &parameters);
             let mut values = initial;
@@ -210,7 +216,8 @@ mod tests {
         let device = Device::flex();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("optimizer.safetensors");
-        let parameters = Parameters(vec![Parameter { name: "w".into(), shape: vec![2], value: tensor(vec![1.0, -1.0], &device) }]);
+        let parameters =
+            Parameters(vec![Parameter { name: "w".into(), shape: vec![2], value: tensor(vec![1.0, -1.0], &device) }]);
         let settings = Optimisation {
             optimizer: Optimizer::Adamw,
             learning_rate: 0.1,

@@ -44,7 +44,12 @@ pub struct PreferenceRun<'a> {
 }
 
 /// Reference log-probs of every completion.
-pub fn reference_log_probs(model: &Decoder, sequences: &[Sequence<'_>], device: &Device, progress: impl FnMut(usize)) -> Vec<f64> {
+pub fn reference_log_probs(
+    model: &Decoder,
+    sequences: &[Sequence<'_>],
+    device: &Device,
+    progress: impl FnMut(usize),
+) -> Vec<f64> {
     completion_log_probs(model, sequences, device, progress)
 }
 
@@ -161,7 +166,8 @@ fn assemble(
         }) as i32
     };
     let chosen: Vec<i32> = pairs.iter().map(|(chosen, _)| row(*chosen)).collect();
-    let rejected: Option<Vec<i32>> = objective.needs_rejected().then(|| pairs.iter().map(|(_, rejected)| row(*rejected)).collect());
+    let rejected: Option<Vec<i32>> =
+        objective.needs_rejected().then(|| pairs.iter().map(|(_, rejected)| row(*rejected)).collect());
     let sequences: Vec<Sequence<'_>> = distinct.iter().map(|completion| data.sequences[*completion]).collect();
     let tokens = sequences.iter().map(Sequence::len).sum();
     let reference = match (objective.needs_reference(), &data.reference) {

@@ -51,7 +51,8 @@ pub fn train_reward_model(
     let mut tokens = 0;
     for epoch in 0..training.size.epochs {
         // Prompts are shuffled and their pairs stay together: 6 pairs of 4 completions cost 4 forward passes.
-        let mut groups: Vec<Vec<(usize, usize)>> = pairs.chunk_by(|a, b| data.prompt_of[a.0] == data.prompt_of[b.0]).map(<[_]>::to_vec).collect();
+        let mut groups: Vec<Vec<(usize, usize)>> =
+            pairs.chunk_by(|a, b| data.prompt_of[a.0] == data.prompt_of[b.0]).map(<[_]>::to_vec).collect();
         let order = Stream::new(seed, 0, "reward model batches", epoch).permutation(groups.len());
         let shuffled: Vec<(usize, usize)> = order.into_iter().flat_map(|group| std::mem::take(&mut groups[group])).collect();
         for batch in shuffled.chunks(batch_pairs) {

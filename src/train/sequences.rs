@@ -50,7 +50,8 @@ impl Padded {
         let inputs = |sequence: &Sequence<'_>| if to_last { sequence.len() } else { sequence.len() - 1 };
         let tokens = sequences.iter().map(inputs).max().unwrap_or(0);
         let longest = sequences.iter().map(|sequence| sequence.completion.len()).max().unwrap_or(0);
-        let (mut ids, mut positions, mut targets, mut mask, mut last) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut ids, mut positions, mut targets, mut mask, mut last) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, sequence) in sequences.iter().enumerate() {
             let length = inputs(sequence);
             ids.extend((0..tokens).map(|index| if index < length { sequence.token(index) as i32 } else { END as i32 }));
@@ -102,7 +103,12 @@ impl Padded {
 const INFERENCE_ROWS: usize = 64;
 
 /// log p(completion | prompt) of every sequence, in order. Sequences of like length are run together.
-pub fn completion_log_probs(model: &Decoder, sequences: &[Sequence<'_>], device: &Device, progress: impl FnMut(usize)) -> Vec<f64> {
+pub fn completion_log_probs(
+    model: &Decoder,
+    sequences: &[Sequence<'_>],
+    device: &Device,
+    progress: impl FnMut(usize),
+) -> Vec<f64> {
     in_chunks(sequences, progress, |chunk| {
         let log_probs = Padded::new(chunk, false, device).log_probs(model);
         row_sums(&log_probs.values, &log_probs.mask)
@@ -155,7 +161,8 @@ pub fn divergences(
 fn row_sums(values: &Tensor<2>, mask: &Tensor<2>) -> Vec<f64> {
     let [_, columns] = values.dims();
     let (values, mask) = (values.to_data(), mask.to_data());
-    let products: Vec<f64> = values.iter::<f32>().zip(mask.iter::<f32>()).map(|(v, m)| if m > 0.0 { f64::from(v) } else { 0.0 }).collect();
+    let products: Vec<f64> =
+        values.iter::<f32>().zip(mask.iter::<f32>()).map(|(v, m)| if m > 0.0 { f64::from(v) } else { 0.0 }).collect();
     products.chunks(columns.max(1)).map(|row| row.iter().sum()).collect()
 }
 
