@@ -43,7 +43,7 @@ fn write(cache: &mut Tensor<4>, place: [std::ops::Range<usize>; 4], new: Tensor<
 pub fn split_heads(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> [Tensor<4>; 3] {
     let [_, packed] = qkv.dims();
     let parts: Tensor<5> = qkv.reshape([batch, tokens, 3, heads, packed / 3 / heads]).permute([2, 0, 3, 1, 4]);
-    [0, 1, 2].map(|part| parts.clone().slice([part..part + 1]).squeeze_dim(0))
+    [0, 1, 2].map(|part| parts.clone().narrow(0, part, 1).squeeze_dim(0))
 }
 
 fn scaled_scores(queries: Tensor<4>, keys: Tensor<4>) -> Tensor<4> {

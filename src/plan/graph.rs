@@ -190,9 +190,9 @@ impl Graph<'_> {
                 let mut previous: Option<Key> = None;
                 while first < run.size.steps {
                     let last = (first + run.size.checkpoint_every).min(run.size.steps);
-                    let key = self.segment(run, &label, first, last, previous.as_ref(), shared);
+                    let key = self.segment(run, label, first, last, previous.as_ref(), shared);
                     if last.is_multiple_of(self.study.evaluation.every) || last == run.size.steps {
-                        self.evaluate(&label, last, &key, shared, None, &mut evaluations);
+                        self.evaluate(label, last, &key, shared, None, &mut evaluations);
                     }
                     segments.push(key.clone());
                     previous = Some(key);
