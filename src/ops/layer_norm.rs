@@ -1,10 +1,186 @@
 //! Layer normalisation (Ba et al. 2016), with PyTorch's biased variance.
+//!
+//! With z = (x - mean) / deviation and d = g gain, the backward is dx = (d - mean(d) - z mean(d z)) / deviation,
+//! dgain = sum of g z, dbias = sum of g over rows.
 
+use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, is_on_cpu, new, record, sizes, worth_threads};
+use super::simd::{LANES, multiply_add, sum, vectorised};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-/// (x - mean) / sqrt(var + epsilon) * gain + bias over the last axis of x `[rows, width]`.
+/// (x - mean) / sqrt(var + epsilon) * gain + bias over the last axis of x `[rows, width]`; gain and bias are `[width]`.
 pub fn layer_norm(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<2> {
+    if !is_on_cpu(&x) {
+        return layer_norm_plain(x, gain, bias, epsilon);
+    }
+    let [x, gain, bias] = [x.into_dispatch(), gain.into_dispatch(), bias.into_dispatch()];
+    Tensor::from_dispatch(Dispatch::fused_layer_norm(x, gain, bias, epsilon))
+}
+
+/// [`layer_norm`] of Burn's own operations.
+pub(crate) fn layer_norm_plain(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<2> {
     let centred = x.clone() - x.mean_dim(1);
     let variance = (centred.clone() * centred.clone()).mean_dim(1);
     centred / variance.add_scalar(epsilon).sqrt() * gain.unsqueeze() + bias.unsqueeze()
+}
+
+/// Layer normalisation as one operation.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait FusedLayerNorm: Backend {
+    fn fused_layer_norm(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self>;
+}
+
+impl FusedLayerNorm for Flex {
+    fn fused_layer_norm(x: FlexTensor, gain: FlexTensor, bias: FlexTensor, epsilon: f64) -> FlexTensor {
+        LayerNorm { epsilon: epsilon as f32 }.forward([x, gain, bias]).0
+    }
+}
+
+impl<C: CheckpointStrategy> FusedLayerNorm for Autodiff<Flex, C> {
+    fn fused_layer_norm(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _>(LayerNorm { epsilon: epsilon as f32 }, [x, gain, bias])
+    }
+}
+
+#[derive(Clone, Debug)]
+struct LayerNorm {
+    epsilon: f32,
+}
+
+/// Rows of a chunk, whose gradients of gain and bias are summed on their own.
+const CHUNK: usize = 128;
+/// Elementary operations an element.
+const COST: usize = 8;
+
+impl Kernel<3> for LayerNorm {
+    /// x, gain, and (mean, 1 / deviation) of every row.
+    type Saved = (FlexTensor, FlexTensor, Vec<f32>);
+
+    fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
+        let [x, gain, bias] = inputs.map(contiguous);
+        let [rows, width] = sizes(&x);
+        let (mut y, mut moments) = (floats(&x).to_vec(), vec![0.0; 2 * rows]);
+        let threads = worth_threads(COST * y.len());
+        for_chunk_pairs(threads, (&mut y, CHUNK * width), (&mut moments, 2 * CHUNK), |_, y, moments| {
+            normalise(y, moments, floats(&gain), floats(&bias), self.epsilon);
+        });
+        (new(y, [rows, width]), (x, gain, moments))
+    }
+
+    fn backward(&self, (x, gain, moments): Self::Saved, gradient: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let gradient = contiguous(gradient);
+        let [rows, width] = sizes(&x);
+        let mut to_x = floats(&gradient).to_vec();
+        let mut partial = vec![0.0; rows.div_ceil(CHUNK) * 2 * width];
+        let threads = worth_threads(COST * to_x.len());
+        for_chunk_pairs(threads, (&mut to_x, CHUNK * width), (&mut partial, 2 * width), |index, to_x, partial| {
+            let (to_gain, to_bias) = partial.split_at_mut(width);
+            let x = &floats(&x)[index * CHUNK * width..][..to_x.len()];
+            propagate(to_x, x, &moments[2 * index * CHUNK..], floats(&gain), to_gain, to_bias);
+        });
+        let mut sums = vec![0.0; 2 * width];
+        for partial in partial.chunks_exact((2 * width).max(1)) {
+            for (sum, value) in sums.iter_mut().zip(partial) {
+                *sum += value;
+            }
+        }
+        let to_bias = sums.split_off(width);
+        [Some(new(to_x, [rows, width])), Some(new(sums, [width])), Some(new(to_bias, [width]))]
+    }
+}
+
+vectorised! {
+    /// Normalises rows in place and keeps (mean, 1 / deviation) of each.
+    fn normalise(rows: &mut [f32], moments: &mut [f32], gain: &[f32], bias: &[f32], epsilon: f32) {
+        let width = gain.len();
+        for (row, moments) in rows.chunks_exact_mut(width.max(1)).zip(moments.as_chunks_mut::<2>().0) {
+            let mean = total(row, |x| x) / width as f32;
+            let variance = total(row, |x| (x - mean) * (x - mean)) / width as f32;
+            let scale = 1.0 / (variance + epsilon).sqrt();
+            *moments = [mean, scale];
+            for ((x, gain), bias) in row.iter_mut().zip(gain).zip(bias) {
+                *x = multiply_add::<FMA>((*x - mean) * scale, *gain, *bias);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Replaces gradients of outputs by gradients of inputs, and adds to those of gain and bias.
+    fn propagate(gradients: &mut [f32], rows: &[f32], moments: &[f32], gain: &[f32], to_gain: &mut [f32], to_bias: &mut [f32]) {
+        let width = gain.len();
+        let pairs = gradients.chunks_exact_mut(width.max(1)).zip(rows.chunks_exact(width.max(1)));
+        for ((gradient, x), &[mean, scale]) in pairs.zip(moments.as_chunks::<2>().0) {
+            let parameters = to_gain.iter_mut().zip(to_bias.iter_mut()).zip(gain);
+            for ((g, x), ((to_gain, to_bias), gain)) in gradient.iter_mut().zip(x).zip(parameters) {
+                *to_gain = multiply_add::<FMA>(*g, (x - mean) * scale, *to_gain);
+                *to_bias += *g;
+                *g *= gain;
+            }
+            let plain = total(gradient, |d| d) / width as f32;
+            let along = total_of_two(gradient, x, |d, x| d * (x - mean)) * scale * scale / width as f32;
+            for (d, x) in gradient.iter_mut().zip(x) {
+                *d = scale * (*d - plain - (x - mean) * along);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn total(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, tail) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            sums[lane] += of(chunk[lane]);
+        }
+    }
+    sum(sums) + tail.iter().map(|&value| of(value)).sum::<f32>()
+}
+
+#[inline(always)]
+fn total_of_two(a: &[f32], b: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += of(a[lane], b[lane]);
+        }
+    }
+    sum(sums) + a_tail.iter().zip(b_tail).map(|(&a, &b)| of(a, b)).sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Case;
+    use super::*;
+
+    #[test]
+    fn fused_is_plain() {
+        for [rows, width] in [[1, 2], [3, 5], [7, 64], [129, 33], [700, 128]] {
+            let case = Case::new(&[&[rows, width], &[width], &[width]], 1.0);
+            type Op = fn(Tensor<2>, Tensor<1>, Tensor<1>, f64) -> Tensor<2>;
+            let run = |op: Op| {
+                move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, width]), x[1].clone(), x[2].clone(), 1e-5).flatten(0, 1)
+            };
+            case.agrees(run(layer_norm), run(layer_norm_plain));
+            case.ignores_threads(run(layer_norm));
+            if rows == 3 {
+                case.differentiates(run(layer_norm));
+            }
+        }
+    }
 }

@@ -1,12 +1,23 @@
 //! The differentiable operations of a decoder, one file each.
+//!
+//! Each has a plain version of Burn's own operations, which runs on every device, and a fused kernel for the CPU with a
+//! backward of its own.
 
 mod attention;
+mod cached_attention;
 mod gelu;
 mod head;
+mod kernel;
 mod layer_norm;
 mod linear;
+mod product;
+mod simd;
+#[cfg(test)]
+mod testing;
+mod tile;
 
-pub use attention::{cached_attention, causal_attention, split_heads};
+pub use attention::{causal_attention, split_heads};
+pub use cached_attention::cached_attention;
 pub use gelu::gelu;
 pub use head::{head_logits, token_log_probs};
 pub use layer_norm::layer_norm;
