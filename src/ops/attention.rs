@@ -39,7 +39,7 @@ pub(crate) fn causal_attention_plain(qkv: Tensor<2>, batch: usize, tokens: usize
 pub fn split_heads(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> [Tensor<4>; 3] {
     let [_, packed] = qkv.dims();
     let parts: Tensor<5> = qkv.reshape([batch, tokens, 3, heads, packed / 3 / heads]).permute([2, 0, 3, 1, 4]);
-    [0, 1, 2].map(|part| parts.clone().slice([part..part + 1]).squeeze_dim(0))
+    [0, 1, 2].map(|part| parts.clone().slice_dim(0, part..part + 1).squeeze_dim(0))
 }
 
 /// Q K^T / sqrt(width of a head).

@@ -42,7 +42,7 @@ impl<C: CheckpointStrategy> FusedGelu for Autodiff<Flex, C> {
 struct Gelu;
 
 /// 2 sqrt(2 / pi)
-const SLOPE: f32 = 1.595_769_1;
+const SLOPE: f32 = 1.595_769;
 const CUBIC: f32 = 0.044_715;
 /// Elements of a chunk: 64 KiB.
 const CHUNK: usize = 1 << 14;
