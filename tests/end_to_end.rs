@@ -289,7 +289,7 @@ fn write_reviews(path: &Path, rows: usize) {
     let bad = ["a dull and silly film", "i hated every minute", "terrible acting here", "truly a pain to watch"];
     let row = |index: usize| {
         let side = if index.is_multiple_of(2) { good } else { bad };
-        let text = format!("{} , said viewer {index} , and {} .", side[index / 2 % 4], side[(index / 8 + 1) % 4]);
+        let text = format!("{index} : {} , and {} .", side[index / 2 % 4], side[(index / 8 + 1) % 4]);
         format!("{}\n", serde_json::json!({ "text": text, "label": 1 - index % 2 }))
     };
     fs::write(path, (0..rows).map(row).collect::<String>()).expect("written");
