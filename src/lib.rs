@@ -7,6 +7,9 @@
 //!
 //! Data flows one way. `methods`, `tasks`, `models`, `ops`, `train`, `data` and `stats` are leaves that stages use.
 
+#[macro_use]
+mod console;
+
 pub mod cli;
 pub mod data;
 pub mod error;

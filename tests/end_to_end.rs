@@ -346,3 +346,19 @@ fn a_bad_row_is_named_with_its_file_and_fails_the_stage_only() {
     assert_eq!(output.status.code(), Some(100));
     assert!(stderr(&output).contains("reviews_train.jsonl, row 1"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let lab = Lab::new();
+    lab.write(STUDY);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dpo-lab"))
+        .args(["plan", "study.toml"])
+        .current_dir(lab.folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("spawned");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("waited");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}

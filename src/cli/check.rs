@@ -19,12 +19,13 @@ impl Check {
     pub(super) fn run(self) -> Result<Exit> {
         for file in &self.files {
             let prepared = prepare(file, &self.study)?;
-            println!("{}: fine, {} runs", file.display(), prepared.study.runs.len());
+            let count = prepared.study.runs.len();
+            say!("{}: fine, {count} run{}", file.display(), if count == 1 { "" } else { "s" });
             for run in &prepared.study.runs {
-                println!("  {}", run.name);
+                say!("  {}", run.name);
             }
             if let Some(why) = prepared.corpus.unresolved() {
-                println!("unresolved: {why}");
+                say!("unresolved: {why}");
             }
         }
         Ok(Exit::Done)

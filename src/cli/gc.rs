@@ -24,12 +24,12 @@ impl Gc {
         let unused: Vec<Key> = store.keys().into_iter().filter(|key| !used.contains(key)).collect();
         for key in &unused {
             let label = store.manifest(key).map(|manifest| manifest.label).unwrap_or_default();
-            println!("{}  {label}", key.short());
+            say!("{}  {label}", key.short());
             if !self.dry_run {
                 store.remove(key)?;
             }
         }
-        println!("{} artifacts {}", unused.len(), if self.dry_run { "would be removed" } else { "removed" });
+        say!("{} artifacts {}", unused.len(), if self.dry_run { "would be removed" } else { "removed" });
         Ok(Exit::Done)
     }
 }

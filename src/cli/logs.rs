@@ -25,8 +25,8 @@ impl Logs {
                 let path = store.work(&stage.key).log();
                 if let Ok(text) = std::fs::read_to_string(&path) {
                     found = true;
-                    println!("==> {} ({})", stage.label, path.display());
-                    print!("{text}");
+                    say!("==> {} ({})", stage.label, path.display());
+                    say!("{}", text.trim_end());
                 }
             }
         }

@@ -69,9 +69,9 @@ pub struct StudyArguments {
     /// Override a value; a list is a sweep axis. Paths are relative to the working folder
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Only runs whose name matches
+    /// Only runs whose name or method matches; may be given more than once
     #[arg(long, value_name = "GLOB")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Only stages up to this kind
     #[arg(long, value_name = "STAGE")]
     until: Option<Kind>,

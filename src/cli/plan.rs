@@ -48,13 +48,13 @@ impl Plan {
                 "study": prepared.study.name, "runs": prepared.to_save.runs, "stages": stages, "to_run": to_run,
                 "worker_seconds": time, "unresolved": prepared.corpus.unresolved(),
             });
-            println!("{plan:#}");
+            say!("{plan:#}");
             return Ok(Exit::Done);
         }
         for (label, _, key, why) in &rows {
-            println!("{key}  {label:<52} {}", why.as_deref().map_or("cached".to_owned(), |why| format!("will run: {why}")));
+            say!("{key}  {label:<52} {}", why.as_deref().map_or("cached".to_owned(), |why| format!("will run: {why}")));
         }
-        println!(
+        say!(
             "\n{}: {} runs, {} stages, {} cached, {to_run} to run",
             prepared.study.name,
             prepared.study.runs.len(),
@@ -64,12 +64,12 @@ impl Plan {
         match time {
             _ if to_run == 0 => {}
             Some(time) => {
-                println!("about {time:.0} s of work in all, by what such stages took here before, shared among the workers")
+                say!("about {time:.0} s of work in all, by what such stages took here before, shared among the workers")
             }
-            None => println!("time unknown: some kinds of stages were never run here"),
+            None => say!("time unknown: some kinds of stages were never run here"),
         }
         if let Some(why) = prepared.corpus.unresolved() {
-            println!("unresolved: {why}");
+            say!("unresolved: {why}");
         }
         Ok(Exit::Done)
     }

@@ -3,10 +3,9 @@
 use super::StudyArguments;
 use super::status::studies;
 use super::study::prepare;
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::store::{State, Store};
 use clap::Args;
-use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
@@ -22,15 +21,23 @@ impl Report {
         for saved in studies(&self.study.results, &self.names)? {
             let mut arguments = self.study.clone();
             arguments.set = saved.overrides.iter().cloned().chain(arguments.set).collect();
-            let prepared = prepare(&PathBuf::from(&saved.experiment), &arguments)?;
+            let file = arguments.results.results.join(&saved.study).join(&saved.experiment);
+            let prepared = prepare(&file, &arguments)?;
             let there = |key| store.state(key) == State::Present;
+            if !prepared.plan.stages.iter().any(|stage| there(&stage.key)) {
+                return Err(Error::Usage(format!(
+                    "error: the store has nothing of `{0}`, so its tables and figures stay as they are\nhelp: dpo-lab run {1}",
+                    saved.study,
+                    file.display()
+                )));
+            }
             let status = |name: &str| {
                 let needs = prepared.plan.runs.iter().find(|run| run.name == name).map(|run| &run.needs);
                 let complete = needs.is_some_and(|needs| needs.iter().all(there));
                 if complete { "cached".to_owned() } else { "cancelled".to_owned() }
             };
             let written = crate::report::write(&prepared.study, &prepared.plan, &store, &prepared.folder, &status)?;
-            println!("{}", written.page.display());
+            say!("{}", written.page.display());
         }
         Ok(Exit::Done)
     }

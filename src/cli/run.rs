@@ -59,26 +59,19 @@ impl Run {
         self.clear_the_way(&stages, store, quiet)?;
         let mut schedule = Schedule::new(stages, |key| store.state(key) == State::Present);
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
-        let complete = prepared.folder.join("report.html").exists();
-        if pending == 0 && complete && self.up_to_date(prepared) {
+        let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared);
+        if up_to_date {
             if !quiet {
-                eprintln!("{name}: nothing to do, all {} stages are in the store", schedule.stages().len());
+                tell!("{name}: nothing to do, all {} stages are in the store", schedule.stages().len());
             }
         } else if pending > 0 && !quiet {
-            eprintln!("{name}: {} of {} stages to run", pending, schedule.stages().len());
+            tell!("{name}: {} of {} stages to run", pending, schedule.stages().len());
         }
         let mut progress = Progress::new(name, pending, verbosity);
         let jobs = self.jobs.map_or_else(exec::cores, |jobs| jobs as usize);
         let ran = exec::run(&mut schedule, store, &self.study.results.results, jobs, &mut progress, interrupted);
         progress.end();
-        if pending > 0 || !complete || !self.up_to_date(prepared) {
-            let status = |run: &str| run_status(prepared, &schedule, run);
-            let written = report::write(&prepared.study, &prepared.plan, store, &prepared.folder, &status)?;
-            if !quiet {
-                print_table(prepared, &written, &status);
-            }
-            stamp(prepared)?;
-        }
+        let drawn = if up_to_date { Ok(()) } else { draw(prepared, &schedule, store, quiet) };
         ran?;
         let failed: Vec<(&Stage, &Outcome)> = schedule
             .stages()
@@ -88,13 +81,21 @@ impl Run {
             .collect();
         for (_, outcome) in &failed {
             if let Outcome::Failed(message) = outcome {
-                eprintln!("failed: {message}");
+                tell!("failed: {message}");
             }
         }
         if !quiet && pending > 0 {
-            eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f64());
+            tell!("{name}: {:.1} s", began.elapsed().as_secs_f64());
         }
-        Ok(if failed.is_empty() { Exit::Done } else { Exit::StagesFailed })
+        match drawn {
+            Ok(()) => Ok(if failed.is_empty() { Exit::Done } else { Exit::StagesFailed }),
+            // What stops the stages, a full disk for one, often stops the report too; the stages are what counts.
+            Err(error) if !failed.is_empty() => {
+                tell!("error: {error}");
+                Ok(Exit::StagesFailed)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Stages up to `--until`; they come in an order in which inputs stand before what reads them.
@@ -116,7 +117,7 @@ impl Run {
                 State::Corrupt(why) => {
                     let aside = store.set_aside(&stage.key)?;
                     if !quiet {
-                        eprintln!("{}: {why}; moved aside to {}, and it will be made again", stage.label, aside.display());
+                        tell!("{}: {why}; moved aside to {}, and it will be made again", stage.label, aside.display());
                     }
                 }
                 State::Present if self.study.force.contains(&stage.work.kind()) => {
@@ -127,11 +128,21 @@ impl Run {
         }
         Ok(())
     }
+}
 
-    /// Whether the report was drawn from this very plan.
-    fn up_to_date(&self, prepared: &Prepared) -> bool {
-        std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared))
+/// Whether the report was drawn from this very plan.
+fn is_drawn(prepared: &Prepared) -> bool {
+    std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared))
+}
+
+/// Writes tables, figures and the page from what the store has, and prints the table of runs.
+fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) -> Result<()> {
+    let status = |run: &str| run_status(prepared, schedule, run);
+    let written = report::write(&prepared.study, &prepared.plan, store, &prepared.folder, &status)?;
+    if !quiet {
+        print_table(prepared, &written, &status);
     }
+    stamp(prepared)
 }
 
 fn stamp_path(prepared: &Prepared) -> PathBuf {
@@ -180,18 +191,18 @@ fn of_run(plan: &RunPlan, schedule: &Schedule) -> &'static str {
 
 fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&str) -> String) {
     let width = prepared.study.runs.iter().map(|run| run.name.len()).max().unwrap_or(3);
-    println!("{:width$}  {:9}  {:>6}  {:>13}  {:>12}", "run", "status", "step", "true reward", "KL (nats)");
+    say!("{:width$}  {:9}  {:>6}  {:>13}  {:>12}", "run", "status", "step", "true reward", "KL (nats)");
     for run in &prepared.study.runs {
         let row = written.last.iter().find(|row| row.run == run.name);
         let (step, reward, kl) = row.map_or_else(Default::default, |row| {
             let with_error = |mean: f64, se: f64| format!("{mean:.3} ± {se:.3}");
             (row.step.to_string(), with_error(row.reward_mean, row.reward_se), format!("{:.2} ± {:.2}", row.kl_mean, row.kl_se))
         });
-        println!("{:width$}  {:9}  {step:>6}  {reward:>13}  {kl:>12}", run.name, status(&run.name));
+        say!("{:width$}  {:9}  {step:>6}  {reward:>13}  {kl:>12}", run.name, status(&run.name));
     }
-    println!();
+    say!();
     for path in written.figures.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")) {
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
-    println!("{}", written.page.display());
+    say!("{}", written.page.display());
 }

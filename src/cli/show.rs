@@ -20,18 +20,22 @@ impl Show {
         for saved in studies(&self.results, &[])? {
             let Some(run) = saved.runs.iter().find(|run| run.starts_with(&self.run)) else { continue };
             let folder = self.results.results.join(&saved.study);
-            println!("{run}\n  study   {}\n  folder  {}", saved.study, folder.join("runs").join(run).display());
+            say!("{run}\n  study   {}\n  folder  {}", saved.study, folder.join("runs").join(run).display());
             let label = run.rsplit_once('-').map_or(run.as_str(), |(label, _)| label);
             let segment = saved.stages.iter().find(|stage| stage.label.starts_with(&format!("train {label} 0-")));
             if let Some(segment) = segment {
-                println!("  values  {}", segment.parameters);
+                say!("  values  {}", segment.parameters);
             }
             for row in
                 read_csv::<FrontierRow>(&folder.join("frontier.csv")).unwrap_or_default().iter().filter(|row| row.run == *run)
             {
-                println!(
+                say!(
                     "  step {:>5}  true reward {:.3} ± {:.3}  KL {:.3} ± {:.3} nats",
-                    row.step, row.reward_mean, row.reward_se, row.kl_mean, row.kl_se
+                    row.step,
+                    row.reward_mean,
+                    row.reward_se,
+                    row.kl_mean,
+                    row.kl_se
                 );
             }
             return Ok(Exit::Done);

@@ -29,7 +29,7 @@ impl RunStage {
             })?;
             match stages::run(&store, &stage, &Device::flex()) {
                 Err(error @ Error::Corrupt(_)) => {
-                    eprintln!("error: {error}");
+                    tell!("error: {error}");
                     std::process::exit(CORRUPT_INPUT);
                 }
                 other => other?,

@@ -23,27 +23,24 @@ impl Status {
         let mut damaged = false;
         let studies = studies(&self.results, &self.studies)?;
         if studies.is_empty() {
-            println!(
-                "no studies in {} yet; start one with: dpo-lab run experiments/sentiment.toml",
-                self.results.results.display()
-            );
+            say!("no studies in {} yet; start one with: dpo-lab run experiments/sentiment.toml", self.results.results.display());
         }
         for saved in studies {
             let state = |key| if self.verify { store.verify(key) } else { store.state(key) };
             let states: Vec<State> = saved.stages.iter().map(|stage| state(&stage.key)).collect();
             let done = states.iter().filter(|state| **state == State::Present).count();
-            println!("{}: {} runs, {done} of {} stages done", saved.study, saved.runs.len(), states.len());
+            say!("{}: {} runs, {done} of {} stages done", saved.study, saved.runs.len(), states.len());
             for (stage, state) in saved.stages.iter().zip(&states) {
                 let work = store.work(&stage.key);
                 match state {
                     State::Present => {}
                     State::Corrupt(why) => {
                         damaged = true;
-                        println!("  corrupt  {}: {why}", stage.label);
+                        say!("  corrupt  {}: {why}", stage.label);
                     }
                     State::Absent => {
                         let at = work.status().map(|status| format!(", {} of {} {}", status.done, status.total, status.doing));
-                        println!("  missing  {}{}", stage.label, at.unwrap_or_default());
+                        say!("  missing  {}{}", stage.label, at.unwrap_or_default());
                     }
                 }
             }

@@ -4,8 +4,9 @@ use super::StudyArguments;
 use crate::error::{Doing, Error, Result};
 use crate::plan::{self, Plan, Saved, SavedStage};
 use crate::resolve::{self, Corpus};
-use crate::spec::{self, Study};
+use crate::spec::{self, Run, Study};
 use crate::store::{State, Store, write_atomically};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A study that is ready to be planned or run.
@@ -38,20 +39,24 @@ pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
         other => other,
     })?;
     let mut study = loaded.study;
-    if let Some(pattern) = &arguments.only {
-        narrow(&mut study, pattern)?;
-    }
+    narrow(&mut study, &arguments.only)?;
     let plan = plan::build(&study, &corpus);
     let folder = arguments.results.results.join(&study.name);
     let to_save = Saved {
         study: study.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         overrides: loaded.overrides,
-        experiment: std::path::absolute(file).unwrap_or(file.to_owned()).display().to_string(),
+        experiment: from_folder(file, &folder).display().to_string(),
         stages: plan.stages.iter().map(SavedStage::of).collect(),
         runs: study.runs.iter().map(|run| run.name.clone()).collect(),
     };
     Ok(Prepared { saved: read_saved(&folder), study, corpus, plan, folder, to_save })
+}
+
+/// `file` as seen from a study's folder, so that both can move together and no path says whose machine this was.
+fn from_folder(file: &Path, folder: &Path) -> PathBuf {
+    let relative = || pathdiff::diff_paths(std::path::absolute(file).ok()?, std::path::absolute(folder).ok()?);
+    relative().unwrap_or_else(|| file.to_owned())
 }
 
 fn check_device(device: &str) -> Result<()> {
@@ -62,13 +67,20 @@ fn check_device(device: &str) -> Result<()> {
     Err(Error::Usage(format!("error: this build of dpo-lab has no device `{device}`\nhelp: {hint}")))
 }
 
-fn narrow(study: &mut Study, pattern: &str) -> Result<()> {
-    let glob = glob::Pattern::new(pattern).map_err(|error| Error::Usage(format!("error: --only {pattern}: {error}")))?;
-    let names: Vec<String> = study.runs.iter().map(|run| run.name.clone()).collect();
-    study.runs.retain(|run| glob.matches(&run.name) || glob.matches(run.label()) || glob.matches(run.method.name()));
-    if study.runs.is_empty() {
-        return Err(Error::Usage(format!("error: --only {pattern} matches no run\nhelp: the runs are {}", names.join(", "))));
+/// Keeps the runs that one of the patterns matches; each pattern has to match one.
+fn narrow(study: &mut Study, patterns: &[String]) -> Result<()> {
+    let mut kept = BTreeSet::new();
+    for pattern in patterns {
+        let glob = glob::Pattern::new(pattern).map_err(|error| Error::Usage(format!("error: --only {pattern}: {error}")))?;
+        let matches = |run: &&Run| [&run.name, run.label(), run.method.name()].iter().any(|name| glob.matches(name));
+        let matching: Vec<String> = study.runs.iter().filter(matches).map(|run| run.name.clone()).collect();
+        if matching.is_empty() {
+            let names: Vec<&str> = study.runs.iter().map(|run| run.name.as_str()).collect();
+            return Err(Error::Usage(format!("error: --only {pattern} matches no run\nhelp: the runs are {}", names.join(", "))));
+        }
+        kept.extend(matching);
     }
+    study.runs.retain(|run| patterns.is_empty() || kept.contains(&run.name));
     Ok(())
 }
 

@@ -137,7 +137,7 @@ fn failure(store: &Store, stage: &Stage, code: std::process::ExitStatus) -> Stri
     let work = store.work(&stage.key);
     let log = work.log();
     let last = work.last_lines(1).pop().unwrap_or_else(|| match code.code() {
-        Some(code) => format!("its worker ended with code {code} and said nothing"),
+        Some(code) => format!("its worker ended with code {code} and could not say why; is the disk full?"),
         None => format!("its worker was killed ({code}); if memory ran out, lower --jobs"),
     });
     format!("{}: {} (log: {})", stage.label, last.trim_start_matches("error: "), log.display())

@@ -93,7 +93,7 @@ impl Progress {
             (Some(bars), _) => {
                 let _ = bars.println(text);
             }
-            (None, _) => eprintln!("{text}"),
+            (None, _) => tell!("{text}"),
         }
     }
 

@@ -112,11 +112,11 @@ impl Graph<'_> {
         let language_model = |role, training: &crate::spec::LanguageModelTraining| Work::Base {
             role,
             model: study.model.base.clone(),
-            vocabulary: study.model.vocabulary,
             training: training.clone(),
             seed,
         };
-        let base = self.add("base", language_model(ModelRole::Base, &study.base), &[], true);
+        let tokenizer = self.add("tokenizer", Work::Tokenizer { vocabulary: study.model.vocabulary, seed }, &[], true);
+        let base = self.add("base", language_model(ModelRole::Base, &study.base), &[("tokenizer", &tokenizer)], true);
         let reference = self.add("sft", Work::Sft { training: study.sft.clone(), seed }, &[("base", &base)], true);
         let Task::Sentiment(task) = &study.task;
         let classifier =
@@ -133,9 +133,9 @@ impl Graph<'_> {
             ];
             self.add("reward model", work, &inputs, false)
         });
-        // The judge shares the base's tokenizer, so that its log-probs are of the same tokens.
+        // The judge shares the tokenizer, so that its log-probs are of the same tokens.
         let work = language_model(ModelRole::HeldOutJudge, &study.base);
-        let fluency = self.add("fluency judge", work, &[("tokenizer", &base)], true);
+        let fluency = self.add("fluency judge", work, &[("tokenizer", &tokenizer)], true);
         self.plan.reward_model = reward_model.clone();
         self.plan.classifier = classifier.clone();
         Shared { reference, fluency, train, held_out, reward_model, classifier }

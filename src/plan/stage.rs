@@ -16,6 +16,8 @@ const NUMERICS: &str = "f32";
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Kind {
+    /// Fits a vocabulary to the corpus, or takes that of a built-in world.
+    Tokenizer,
     /// Trains a language model from random weights.
     Base,
     /// Fine-tunes it on the task's text.
@@ -44,6 +46,7 @@ impl Kind {
     /// The kind's name in files.
     pub fn name(self) -> &'static str {
         match self {
+            Kind::Tokenizer => "tokenizer",
             Kind::Base => "base",
             Kind::Sft => "sft",
             Kind::Classifier => "classifier",
@@ -89,13 +92,18 @@ pub enum ModelRole {
 #[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Inputs: none.
+    Tokenizer {
+        /// Vocabulary size of a trained tokenizer.
+        vocabulary: usize,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Inputs: tokenizer.
     Base {
         /// What the model is for.
         role: ModelRole,
         /// `builtin:NAME`.
         model: String,
-        /// Vocabulary size of a trained tokenizer.
-        vocabulary: usize,
         /// How it is trained.
         training: LanguageModelTraining,
         /// The study's seed.
@@ -195,6 +203,7 @@ impl Work {
     /// The kind.
     pub fn kind(&self) -> Kind {
         match self {
+            Work::Tokenizer { .. } => Kind::Tokenizer,
             Work::Base { .. } => Kind::Base,
             Work::Sft { .. } => Kind::Sft,
             Work::Classifier { .. } => Kind::Classifier,

@@ -15,7 +15,7 @@ pub struct Saved {
     pub version: String,
     /// `--set` overrides of the run.
     pub overrides: Vec<String>,
-    /// Experiment file, resolved to an absolute path.
+    /// Experiment file, as seen from the study's folder.
     pub experiment: String,
     /// Every stage.
     pub stages: Vec<SavedStage>,

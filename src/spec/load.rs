@@ -219,9 +219,19 @@ fn task(tables: &mut Table) -> Result<Task, Failure> {
         return Err(missing().hint("a study has one task: keep one [task.*]").into());
     }
     let (mut sentiment, _) = tree::take_table(&mut table, "sentiment")?;
-    for (key, value) in
-        [("completions", "4"), ("max_new_tokens", "24"), ("labels", "\"hard\""), ("reward_scale", "1.0"), ("label_noise", "0.0")]
-    {
+    let corpus = sentiment.get("corpus").map(|corpus| corpus.get_ref());
+    let builtin = corpus.is_none_or(|corpus| corpus.as_str().is_some_and(|name| name.starts_with("builtin:")));
+    for (key, value) in [
+        ("corpus", "\"builtin:reviews\""),
+        ("reward", if builtin { "\"builtin:sentiment\"" } else { "{ fit = \"linear\" }" }),
+        ("prefix_tokens", "[2, 8]"),
+        ("prompts", "2000"),
+        ("completions", "4"),
+        ("max_new_tokens", "24"),
+        ("labels", "\"hard\""),
+        ("reward_scale", "1.0"),
+        ("label_noise", "0.0"),
+    ] {
         if !sentiment.contains_key(key) {
             let value = DeValue::parse(value).map_err(|error| tree::explain(&error, value_span(&name)))?;
             sentiment.insert(tree::key(key, name.span()), Spanned::new(name.span(), value.into_inner()));

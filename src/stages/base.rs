@@ -1,4 +1,4 @@
-//! Stage `base`: a tokenizer and a language model from random weights.
+//! Stage `base`: a language model from random weights.
 
 use super::context::Context;
 use super::files::write_csv;
@@ -14,17 +14,13 @@ pub(super) fn run(
     context: &mut Context<'_>,
     role: ModelRole,
     model: &str,
-    vocabulary: usize,
     training: &LanguageModelTraining,
     seed: u64,
 ) -> Result<()> {
     let held_out = role == ModelRole::HeldOutJudge;
     context.progress("reading the corpus", 0, 1);
     let texts = sentiment::texts(context.corpus()?, held_out, seed)?;
-    let tokenizer = match role {
-        ModelRole::Base => sentiment::tokenizer(context.corpus()?, &texts, vocabulary)?,
-        ModelRole::HeldOutJudge => context.policy("tokenizer")?.tokenizer,
-    };
+    let tokenizer = context.tokenizer()?;
     let size = BUILTIN_SIZES.iter().find(|size| model.strip_prefix("builtin:") == Some(size.name));
     let size = size.ok_or_else(|| Error::Other(format!("there is no model {model}")))?;
     let config = DecoderConfig {

@@ -2,8 +2,8 @@
 
 use super::files::{Completions, Labelled, read_json};
 use crate::error::{Error, Result};
-use crate::models::Policy;
 use crate::models::linear::LinearClassifier;
+use crate::models::{Policy, Tokenizer};
 use crate::plan::Stage;
 use crate::report::rows::TrainRow;
 use crate::resolve::Corpus;
@@ -68,6 +68,11 @@ impl<'a> Context<'a> {
     /// The model of an input.
     pub fn policy(&self, role: &str) -> Result<Policy> {
         Policy::load(&self.input(role)?.join("model"), self.device)
+    }
+
+    /// The study's tokenizer.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Tokenizer::load(&self.input("tokenizer")?.join("tokenizer.json"))
     }
 
     /// The prompts of an input, each with its start token.

@@ -12,6 +12,7 @@ mod reference_logprobs;
 mod reward_model;
 mod samples;
 mod sft;
+mod tokenizer;
 mod train;
 
 pub use classifier::ClassifierReport;
@@ -31,7 +32,7 @@ use std::time::Instant;
 pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
     let work = store.work(&stage.key);
     work.create()?;
-    let _lock = work.lock(|| eprintln!("another process is working on this stage; waiting for it"))?;
+    let _lock = work.lock(|| tell!("another process is working on this stage; waiting for it"))?;
     if store.state(&stage.key) == State::Present {
         return Ok(());
     }
@@ -39,9 +40,8 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
     let draft = store.draft(&stage.key)?;
     let mut context = Context::new(store, stage, device, draft.folder())?;
     match &stage.work {
-        Work::Base { role, model, vocabulary, training, seed } => {
-            base::run(&mut context, *role, model, *vocabulary, training, *seed)?;
-        }
+        Work::Tokenizer { vocabulary, seed } => tokenizer::run(&mut context, *vocabulary, *seed)?,
+        Work::Base { role, model, training, seed } => base::run(&mut context, *role, model, training, *seed)?,
         Work::Sft { training, seed } => sft::run(&mut context, training, *seed)?,
         Work::Classifier { seed } => classifier::run(&mut context, *seed)?,
         Work::Prompts { split, prefix_tokens, count, seed } => {

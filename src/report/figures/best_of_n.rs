@@ -23,7 +23,8 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
         let mut lines: Vec<(String, Vec<Value>)> = Vec::new();
         for row in data.best_of_n {
             let Some(value) = value(row).filter(|(n, value, ..)| *n > 0.0 && value.is_finite()) else { continue };
-            let name = format!("{}, T={}", row.run, row.temperature);
+            // Every N is a run of its own; what a line joins is the same draw at growing N.
+            let name = format!("{}, seed {}, T={}", row.task, row.seed, row.temperature);
             match lines.iter_mut().find(|line| line.0 == name) {
                 // A row for every judge repeats the rewards.
                 Some(line) if line.1.iter().any(|known| known.0 == value.0) => {}

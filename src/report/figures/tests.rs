@@ -27,7 +27,7 @@ fn row(method: &str, params: &str, step: u64, kl: f64, reward: f64) -> FrontierR
 
 fn best(n: usize, reward: f64) -> BestOfNRow {
     BestOfNRow {
-        run: "best-of-n".to_owned(),
+        run: format!("best_of_n-n{n}-seed0"),
         task: "sentiment".to_owned(),
         n,
         seed: 0,
@@ -112,7 +112,9 @@ fn axes_and_curves_are_named() {
         assert!(shown.contains(text), "{text}");
     }
     assert!(shown.contains("1 point beyond KL"), "a run far away is cut, and said to be");
-    assert!(svg(best_of_n::draw).contains("completions drawn"));
+    let shown = svg(best_of_n::draw);
+    assert!(shown.contains("completions drawn"));
+    assert!(!shown.contains("seed"), "runs that differ in N alone are one curve, which needs no legend");
     let shown = svg(training::draw);
     for text in ["optimiser step", "rewards/accuracies", "running mean of 10", "DPO β=0.1"] {
         assert!(shown.contains(text), "{text}");

@@ -1,0 +1,12 @@
+//! Stage `tokenizer`: what every model of the study reads and writes.
+
+use super::context::Context;
+use crate::error::Result;
+use crate::tasks::sentiment;
+
+pub(super) fn run(context: &mut Context<'_>, vocabulary: usize, seed: u64) -> Result<()> {
+    context.progress("reading the corpus", 0, 2);
+    let texts = sentiment::texts(context.corpus()?, false, seed)?;
+    context.progress("fitting a vocabulary", 1, 2);
+    sentiment::tokenizer(context.corpus()?, &texts, vocabulary)?.save(&context.folder.join("tokenizer.json"))
+}
