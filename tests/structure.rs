@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("store", &[]),
     ("tasks", &["data", "models", "resolve"]),
-    ("train", &["methods", "models", "report", "spec"]),
+    ("train", &["methods", "models", "ops", "report", "spec"]),
 ];
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -132,20 +132,19 @@ impl Decoder {
         Decoder { config: self.config.clone(), parameters: self.parameters.untracked() }
     }
 
-    /// Final hidden states `[batch * tokens, width]` of token ids `[batch, tokens]`, right-padded with any id.
-    pub fn hidden(&self, ids: Tensor<2, Int>) -> Tensor<2> {
-        let [batch, tokens] = ids.dims();
-        let mut x = self.embed(ids, 0);
+    /// Final hidden states `[tokens, width]` of sequences of token ids, one after another without padding.
+    pub fn hidden(&self, ids: &[u32], lengths: &[usize]) -> Tensor<2> {
+        let positions = lengths.iter().flat_map(|length| 0..*length);
+        let mut x = self.embed(ids.iter().copied().zip(positions));
         for layer in 0..self.config.layers {
-            let attend = |qkv| ops::causal_attention(qkv, batch, tokens, self.config.heads);
-            x = self.block(layer, x, attend);
+            x = self.block(layer, x, |qkv| ops::causal_attention(qkv, lengths, self.config.heads));
         }
         self.final_norm(x)
     }
 
-    /// log p(token) `[rows]` for rows of final hidden states and their next tokens.
-    pub fn token_log_probs(&self, hidden: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<1> {
-        ops::token_log_probs(hidden, self.parameters.matrix(EMBEDDING), tokens)
+    /// log p of the predicted tokens, `[predictions]`, for final hidden states.
+    pub fn token_log_probs(&self, hidden: Tensor<2>, predictions: &[ops::Prediction]) -> Tensor<1> {
+        ops::token_log_probs(hidden, self.parameters.matrix(EMBEDDING), predictions)
     }
 
     /// Logits `[rows, vocabulary]` of final hidden states.
@@ -159,32 +158,32 @@ impl Decoder {
         hidden.matmul(head.transpose()).squeeze_dim(1)
     }
 
-    /// Runs prompts `[batch, tokens]` of one length and keeps their keys and values, with room for `capacity` positions.
-    /// Returns the logits of the next token, `[batch, vocabulary]`.
-    pub fn start(&self, ids: Tensor<2, Int>, capacity: usize) -> (Tensor<2>, Cache) {
-        let [batch, tokens] = ids.dims();
+    /// Runs prompts of one length and keeps their keys and values, with room for `capacity` positions. Returns the logits of the
+    /// next token, `[batch, vocabulary]`.
+    pub fn start(&self, prompts: &[&[u32]], capacity: usize, device: &Device) -> (Tensor<2>, Cache) {
+        let (batch, tokens) = (prompts.len(), prompts.first().map_or(0, |prompt| prompt.len()));
         let (heads, width) = (self.config.heads, self.config.width);
         let head_width = width / heads;
-        let device = ids.device();
         let mut layers = Vec::with_capacity(self.config.layers);
-        let mut x = self.embed(ids, 0);
+        let mut x = self.embed(prompts.iter().flat_map(|prompt| prompt.iter().copied().zip(0..)));
+        let lengths = vec![tokens; batch];
         for layer in 0..self.config.layers {
             x = self.block(layer, x, |qkv: Tensor<2>| {
                 let [_, keys, values] = ops::split_heads(qkv.clone(), batch, tokens, heads);
                 let place = [0..batch, 0..heads, 0..tokens, 0..head_width];
-                let room = || Tensor::<4>::zeros([batch, heads, capacity, head_width], &device);
+                let room = || Tensor::<4>::zeros([batch, heads, capacity, head_width], device);
                 layers.push((room().slice_assign(place.clone(), keys), room().slice_assign(place, values)));
-                ops::causal_attention(qkv, batch, tokens, heads)
+                ops::causal_attention(qkv, &lengths, heads)
             });
         }
         let last: Tensor<2> = x.reshape([batch, tokens, width]).slice([0..batch, tokens - 1..tokens]).reshape([batch, width]);
         (self.logits(self.final_norm(last)), Cache { layers, length: tokens })
     }
 
-    /// Runs one more token of every row, `[batch]`, and returns the logits of the next one, `[batch, vocabulary]`.
-    pub fn advance(&self, ids: Tensor<1, Int>, cache: &mut Cache) -> Tensor<2> {
-        let mut x = self.embed(ids.unsqueeze_dim(1), cache.length);
+    /// Runs one more token of every row and returns the logits of the next one, `[batch, vocabulary]`.
+    pub fn advance(&self, ids: &[u32], cache: &mut Cache) -> Tensor<2> {
         let length = cache.length;
+        let mut x = self.embed(ids.iter().map(|id| (*id, length)));
         for layer in 0..self.config.layers {
             let (keys, values) = &mut cache.layers[layer];
             x = self.block(layer, x, |qkv| ops::cached_attention(qkv, keys, values, length));
@@ -193,14 +192,10 @@ impl Decoder {
         self.logits(self.final_norm(x))
     }
 
-    /// Token plus position embeddings, `[batch * tokens, width]`.
-    fn embed(&self, ids: Tensor<2, Int>, first_position: usize) -> Tensor<2> {
-        let [batch, tokens] = ids.dims();
-        let width = self.config.width;
-        let words: Tensor<3> =
-            self.parameters.matrix(EMBEDDING).select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]);
-        let positions = self.parameters.matrix(POSITIONS).slice([first_position..first_position + tokens, 0..width]);
-        (words + positions.unsqueeze()).reshape([batch * tokens, width])
+    /// Token plus position embeddings, `[tokens, width]`, of ids and positions.
+    fn embed(&self, tokens: impl Iterator<Item = (u32, usize)>) -> Tensor<2> {
+        let tokens: Vec<(u32, usize)> = tokens.collect();
+        ops::embedding(self.parameters.matrix(EMBEDDING), self.parameters.matrix(POSITIONS), &tokens)
     }
 
     /// x + attention(norm(x)), then x + mlp(norm(x)).

@@ -2,7 +2,7 @@
 
 use super::{Decoder, DecoderConfig, Parameters};
 use crate::train::{Sequence, divergences};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use serde_json::Value;
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn log_probs_of_sequences_of_different_lengths_are_those_of_transformers() {
     let fixture = fixture();
     let sequences: Vec<Vec<u32>> = fixture["sequences"].as_array().expect("list").iter().map(|s| ids(&s["ids"])).collect();
     let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
-    let log_probs = crate::train::Padded::new(&batch, false, &Device::flex()).log_probs(&model("model.safetensors"));
+    let log_probs = crate::train::Batch::new(&batch, false, &Device::flex()).log_probs(&model("model.safetensors"));
     let [_, longest] = log_probs.values.dims();
     let values: Vec<f32> = log_probs.values.to_data().iter::<f32>().collect();
     for (row, wanted) in fixture["sequences"].as_array().expect("list").iter().enumerate() {
@@ -48,7 +48,7 @@ fn gradients_are_those_of_transformers() {
     let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
     let device = Device::flex();
     let model = model("model.safetensors").tracked(&device);
-    let sum = crate::train::Padded::new(&batch, false, &device.autodiff()).log_probs(&model).sums().sum();
+    let sum = crate::train::Batch::new(&batch, false, &device.autodiff()).log_probs(&model).sums().sum();
     let mut tape = sum.backward();
     for wanted in fixture["gradients"].as_array().expect("list") {
         let name = wanted["name"].as_str().expect("a name");
@@ -65,15 +65,13 @@ fn greedy_continuations_with_the_cache_are_those_of_transformers() {
     let fixture = fixture();
     let model = model("model.safetensors");
     for wanted in fixture["sequences"].as_array().expect("list") {
-        let prompt: Vec<i32> = ids(&wanted["ids"]).into_iter().map(|id| id as i32).collect();
-        let length = prompt.len();
-        let ids: Tensor<2, Int> = Tensor::from_data(TensorData::new(prompt, [1, length]), &Device::flex());
-        let (mut logits, mut cache) = model.start(ids, length + 12);
+        let prompt = ids(&wanted["ids"]);
+        let (mut logits, mut cache) = model.start(&[&prompt], prompt.len() + 12, &Device::flex());
         let mut got = Vec::new();
         for _ in 0..12 {
-            let next: Tensor<1, Int> = logits.argmax(1).reshape([1]);
-            got.push(next.to_data().iter::<i64>().next().expect("one") as f64);
-            logits = model.advance(next, &mut cache);
+            let next = logits.argmax(1).to_data().iter::<i64>().next().expect("one");
+            got.push(next as f64);
+            logits = model.advance(&[next as u32], &mut cache);
         }
         assert_eq!(got, numbers(&wanted["greedy"]));
     }

@@ -67,9 +67,8 @@ fn decode(
     device: &Device,
     streams: &impl Fn(usize, usize) -> Stream,
 ) -> Vec<Completion> {
-    let ids: Vec<i32> = group.iter().flat_map(|index| prompts[*index].iter().map(|id| *id as i32)).collect();
-    let ids: Tensor<2, Int> = Tensor::from_data(TensorData::new(ids, [group.len(), length]), device);
-    let (logits, mut cache) = model.start(ids, length + sampling.max_new_tokens);
+    let starts: Vec<&[u32]> = group.iter().map(|index| &prompts[*index][..]).collect();
+    let (logits, mut cache) = model.start(&starts, length + sampling.max_new_tokens, device);
     let rows = group.len() * sampling.samples;
     let repeat: Vec<usize> = (0..rows).map(|row| row / sampling.samples).collect();
     let mut logits = logits.select(0, indices(&repeat, device));
@@ -89,7 +88,7 @@ fn decode(
                 completion.tokens.push(token);
                 completion.ended = token == END;
             }
-            next.push(completion.tokens.last().map_or(END, |token| *token) as i32);
+            next.push(completion.tokens.last().map_or(END, |token| *token));
         }
         let alive: Vec<usize> = (0..active.len()).filter(|row| !completions[active[*row]].ended).collect();
         if alive.is_empty() || position + 1 == sampling.max_new_tokens {
@@ -101,8 +100,7 @@ fn decode(
             next = alive.iter().map(|row| next[*row]).collect();
             active = alive.iter().map(|row| active[*row]).collect();
         }
-        let count = next.len();
-        logits = model.advance(Tensor::from_data(TensorData::new(next, [count]), device), &mut cache);
+        logits = model.advance(&next, &mut cache);
     }
     completions
 }

@@ -4,7 +4,7 @@
 //! only each row's log-sum-exp, from which the backward makes them again (Dao et al. 2022):
 //! P = exp(S - lse), dV = P^T g, dS = P (g V^T - rowsum(P g V^T)), dQ = dS K, dK = dS^T Q.
 
-use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, worth_threads};
+use super::kernel::{Kernel, contiguous, floats, for_groups, is_on_cpu, new, record, sizes, worth_threads};
 use super::simd::{LANES, exp, greatest, multiply_add, sum, vectorised};
 use super::tile::{ROWS, columns_by_lanes, rows_by_lanes};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -15,17 +15,27 @@ use burn::tensor::{Bool, Tensor, activation::softmax};
 
 /// Attention of every position to itself and those before it.
 ///
-/// `qkv` is `[batch * tokens, 3 * width]` as GPT-2's `c_attn` gives it; the result is `[batch * tokens, width]`.
-/// Right padding needs no mask: no real position attends to a later one.
-pub fn causal_attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> Tensor<2> {
+/// `qkv` is `[tokens, 3 * width]` as GPT-2's `c_attn` gives it, for sequences of these lengths one after another; the
+/// result is `[tokens, width]`. Nothing is padded.
+pub fn causal_attention(qkv: Tensor<2>, lengths: &[usize], heads: usize) -> Tensor<2> {
     if !is_on_cpu(&qkv) {
-        return causal_attention_plain(qkv, batch, tokens, heads);
+        return causal_attention_plain(qkv, lengths, heads);
     }
-    Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), tokens, heads))
+    Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), lengths.to_vec(), heads))
 }
 
-/// [`causal_attention`] of Burn's own operations.
-pub(crate) fn causal_attention_plain(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> Tensor<2> {
+/// [`causal_attention`] of Burn's own operations: runs of sequences of one length at a time.
+pub(crate) fn causal_attention_plain(qkv: Tensor<2>, lengths: &[usize], heads: usize) -> Tensor<2> {
+    let mut first = 0;
+    let run = |run: &[usize]| {
+        let rows = first..first + run.iter().sum::<usize>();
+        first = rows.end;
+        batched_attention(qkv.clone().slice_dim(0, rows), run.len(), run[0], heads)
+    };
+    Tensor::cat(lengths.chunk_by(|a, b| a == b).map(run).collect(), 0)
+}
+
+fn batched_attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> Tensor<2> {
     let [rows, packed] = qkv.dims();
     let [queries, keys, values] = split_heads(qkv, batch, tokens, heads);
     let scores = scaled_scores(queries, keys);
@@ -51,47 +61,70 @@ pub(super) fn scaled_scores(queries: Tensor<4>, keys: Tensor<4>) -> Tensor<4> {
 /// Causal attention as one operation.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait FusedAttention: Backend {
-    fn fused_attention(qkv: FloatTensor<Self>, tokens: usize, heads: usize) -> FloatTensor<Self>;
+    fn fused_attention(qkv: FloatTensor<Self>, lengths: Vec<usize>, heads: usize) -> FloatTensor<Self>;
 }
 
 impl FusedAttention for Flex {
-    fn fused_attention(qkv: FlexTensor, tokens: usize, heads: usize) -> FlexTensor {
-        Attention { tokens, heads }.forward([qkv]).0
+    fn fused_attention(qkv: FlexTensor, lengths: Vec<usize>, heads: usize) -> FlexTensor {
+        Attention { lengths, heads }.forward([qkv]).0
     }
 }
 
 impl<C: CheckpointStrategy> FusedAttention for Autodiff<Flex, C> {
-    fn fused_attention(qkv: FloatTensor<Self>, tokens: usize, heads: usize) -> FloatTensor<Self> {
-        record::<C, _, _>(Attention { tokens, heads }, [qkv])
+    fn fused_attention(qkv: FloatTensor<Self>, lengths: Vec<usize>, heads: usize) -> FloatTensor<Self> {
+        record::<C, _, _>(Attention { lengths, heads }, [qkv])
     }
 }
 
 #[derive(Clone, Debug)]
 struct Attention {
-    tokens: usize,
+    lengths: Vec<usize>,
     heads: usize,
 }
 
 /// Sequences of a chunk.
 const CHUNK: usize = 4;
 
+impl Attention {
+    /// Multiplications of the scores, and as many of the weighted values.
+    fn operations(&self, width: usize) -> usize {
+        self.lengths.iter().map(|tokens| tokens * tokens * width).sum()
+    }
+
+    /// First row of every sequence.
+    fn starts(&self) -> impl Iterator<Item = usize> {
+        self.lengths.iter().scan(0, |next, length| Some(std::mem::replace(next, *next + length)))
+    }
+
+    /// The part of every sequence in rows of `width`.
+    fn parts<'a>(&self, mut rows: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+        let part = |length: &usize| {
+            let (part, rest) = std::mem::take(&mut rows).split_at_mut(length * width);
+            rows = rest;
+            part
+        };
+        self.lengths.iter().map(part).collect()
+    }
+}
+
 impl Kernel<1> for Attention {
-    /// qkv, and the log-sum-exp of every row of scores, `[batch, heads, tokens]`.
+    /// qkv, and the log-sum-exp of every row of scores, `[heads, tokens]` of each sequence.
     type Saved = (FlexTensor, Vec<f32>);
 
     fn forward(&self, [qkv]: [FlexTensor; 1]) -> (FlexTensor, Self::Saved) {
         let qkv = contiguous(qkv);
         let [rows, packed] = sizes(&qkv);
-        let sizes = Sizes::new(self, packed);
-        let Sizes { tokens, width, heads, .. } = sizes;
+        assert_eq!(self.lengths.iter().sum::<usize>(), rows, "the sequences' lengths");
+        let (width, heads) = (packed / 3, self.heads);
         let (mut out, mut log_sums) = (vec![0.0; rows * width], vec![0.0; rows * heads]);
-        let (out_chunk, sums_chunk) = ((&mut out[..], CHUNK * tokens * width), (&mut log_sums[..], CHUNK * tokens * heads));
-        for_chunk_pairs(worth_threads(rows * tokens * width), out_chunk, sums_chunk, |index, out, log_sums| {
-            let mut scratch = vec![0.0; sizes.forward_scratch()];
-            let inputs = floats(&qkv)[index * CHUNK * tokens * packed..].chunks_exact(tokens * packed);
-            let outputs = out.chunks_exact_mut(tokens * width).zip(log_sums.chunks_exact_mut(tokens * heads));
-            for (qkv, (out, log_sums)) in inputs.zip(outputs) {
-                attend(sizes, qkv, out, log_sums, &mut scratch);
+        let parts = self.parts(&mut out, width).into_iter().zip(self.parts(&mut log_sums, heads));
+        let mut sequences: Vec<_> = self.starts().zip(parts).collect();
+        for_groups(worth_threads(self.operations(width)), (&mut sequences, CHUNK), |group| {
+            let mut scratch = Vec::new();
+            for (first, (out, log_sums)) in group {
+                let sizes = Sizes::new(out.len() / width, heads, width);
+                let qkv = &floats(&qkv)[*first * packed..][..sizes.tokens * packed];
+                attend(sizes, qkv, out, log_sums, zeroed(&mut scratch, sizes.forward_scratch()));
             }
         });
         (new(out, [rows, width]), (qkv, log_sums))
@@ -100,24 +133,28 @@ impl Kernel<1> for Attention {
     fn backward(&self, (qkv, log_sums): Self::Saved, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let gradient = contiguous(gradient);
         let [rows, packed] = sizes(&qkv);
-        let sizes = Sizes::new(self, packed);
-        let Sizes { tokens, width, heads, .. } = sizes;
+        let (width, heads) = (packed / 3, self.heads);
         let mut out = vec![0.0; rows * packed];
-        let threads = worth_threads(2 * rows * tokens * width);
-        for_chunks(threads, (&mut out, CHUNK * tokens * packed), |index, out| {
-            let mut scratch = vec![0.0; sizes.backward_scratch()];
-            let first = index * CHUNK * tokens;
-            let inputs = floats(&qkv)[first * packed..].chunks_exact(tokens * packed);
-            let gradients = floats(&gradient)[first * width..].chunks_exact(tokens * width);
-            let log_sums = log_sums[first * heads..].chunks_exact(tokens * heads);
-            for (((out, qkv), gradient), log_sums) in
-                out.chunks_exact_mut(tokens * packed).zip(inputs).zip(gradients).zip(log_sums)
-            {
-                propagate(sizes, qkv, gradient, log_sums, out, &mut scratch);
+        let mut sequences: Vec<_> = self.starts().zip(self.parts(&mut out, packed)).collect();
+        for_groups(worth_threads(2 * self.operations(width)), (&mut sequences, CHUNK), |group| {
+            let mut scratch = Vec::new();
+            for (first, out) in group {
+                let sizes = Sizes::new(out.len() / packed, heads, width);
+                let part = |width: usize| *first * width..(*first + sizes.tokens) * width;
+                let (qkv, gradient) = (&floats(&qkv)[part(packed)], &floats(&gradient)[part(width)]);
+                let scratch = zeroed(&mut scratch, sizes.backward_scratch());
+                propagate(sizes, qkv, gradient, &log_sums[part(heads)], out, scratch);
             }
         });
         [Some(new(out, [rows, packed]))]
     }
+}
+
+/// The first `length` elements of a buffer that is used again and again, all of them 0.
+fn zeroed(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    scratch.clear();
+    scratch.resize(length, 0.0);
+    scratch
 }
 
 #[derive(Clone, Copy)]
@@ -134,11 +171,10 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn new(op: &Attention, packed: usize) -> Self {
-        let width = packed / 3;
-        let head = width / op.heads;
-        let [wide, long] = [head, op.tokens].map(|size| size.next_multiple_of(LANES));
-        Sizes { tokens: op.tokens, heads: op.heads, width, head, wide, long, scale: (head as f32).powf(-0.5) }
+    fn new(tokens: usize, heads: usize, width: usize) -> Self {
+        let head = width / heads;
+        let [wide, long] = [head, tokens].map(|size| size.next_multiple_of(LANES));
+        Sizes { tokens, heads, width, head, wide, long, scale: (head as f32).powf(-0.5) }
     }
 
     /// K^T, V and 6 rows of scores.
@@ -336,17 +372,23 @@ mod tests {
 
     #[test]
     fn fused_is_plain() {
-        for [batch, tokens, heads, head] in
-            [[1, 1, 1, 1], [2, 3, 2, 2], [3, 7, 3, 5], [9, 24, 4, 16], [2, 41, 2, 33], [1, 70, 1, 64]]
-        {
-            let (rows, packed) = (batch * tokens, 3 * heads * head);
+        let cases: [(&[usize], usize, usize); 7] = [
+            (&[1], 1, 1),
+            (&[3, 3], 2, 2),
+            (&[7, 7, 7], 3, 5),
+            (&[24, 1, 23, 17, 16, 8, 24, 2, 9], 4, 16),
+            (&[41, 40], 2, 33),
+            (&[70], 1, 64),
+            (&[5, 64, 33, 1, 48], 3, 8),
+        ];
+        for (lengths, heads, head) in cases {
+            let (rows, packed) = (lengths.iter().sum(), 3 * heads * head);
             let case = Case::new(&[&[rows, packed]], 1.5);
-            type Op = fn(Tensor<2>, usize, usize, usize) -> Tensor<2>;
-            let run =
-                |op: Op| move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, packed]), batch, tokens, heads).flatten(0, 1);
+            type Op = fn(Tensor<2>, &[usize], usize) -> Tensor<2>;
+            let run = |op: Op| move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, packed]), lengths, heads).flatten(0, 1);
             case.agrees(run(causal_attention), run(causal_attention_plain));
             case.ignores_threads(run(causal_attention));
-            if tokens == 3 {
+            if rows == 6 {
                 case.differentiates(run(causal_attention));
             }
         }

@@ -126,3 +126,12 @@ pub(crate) fn for_chunk_pairs(
         chunks.enumerate().for_each(|(index, (first, second))| each(index, first, second));
     }
 }
+
+/// Calls `each` with every run of `size` items.
+pub(crate) fn for_groups<T: Send>(threads: bool, (items, size): (&mut [T], usize), each: impl Fn(&mut [T]) + Sync + Send) {
+    if threads {
+        items.par_chunks_mut(size).for_each(each);
+    } else {
+        items.chunks_mut(size).for_each(each);
+    }
+}

@@ -5,6 +5,7 @@
 
 mod attention;
 mod cached_attention;
+mod embedding;
 mod gelu;
 mod head;
 mod kernel;
@@ -18,7 +19,8 @@ mod tile;
 
 pub use attention::{causal_attention, split_heads};
 pub use cached_attention::cached_attention;
+pub use embedding::embedding;
 pub use gelu::gelu;
-pub use head::{head_logits, token_log_probs};
+pub use head::{Prediction, head_logits, token_log_probs};
 pub use layer_norm::layer_norm;
 pub use linear::linear;

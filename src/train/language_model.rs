@@ -1,6 +1,6 @@
 //! Maximum likelihood on sequences: the base model, the reference policy, and the held-out judge of fluency.
 
-use super::sequences::{Padded, Sequence};
+use super::sequences::{Batch, Sequence};
 use super::step::Trainer;
 use crate::error::Result;
 use crate::methods::sft::sft_loss;
@@ -40,7 +40,7 @@ pub fn train_language_model(
             .collect();
         let predicted: usize = batch.iter().map(|sequence| sequence.completion.len()).sum();
         let per_token = batch.len() as f64 / predicted.max(1) as f64;
-        let loss = sft_loss(Padded::new(&batch, false, &taped).log_probs(&trainer.model).sums()).mean();
+        let loss = sft_loss(Batch::new(&batch, false, &taped).log_probs(&trainer.model).sums()).mean();
         let result = trainer.step(step, &loss)?;
         tokens += predicted as u64;
         let row = TrainRow {

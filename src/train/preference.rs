@@ -1,7 +1,7 @@
 //! Preference training: one segment of a run, from one checkpoint to the next.
 
 use super::optimizer::OptimizerState;
-use super::sequences::{Padded, Sequence, completion_log_probs};
+use super::sequences::{Batch, Sequence, completion_log_probs};
 use super::step::Trainer;
 use crate::error::{Error, Result};
 use crate::methods::{Objective, PreferenceBatch};
@@ -182,7 +182,7 @@ fn assemble(
         let length = rows.len();
         Tensor::from_data(TensorData::new(rows, [length]), device)
     };
-    let policy = Padded::new(&sequences, false, device).log_probs(model);
+    let policy = Batch::new(&sequences, false, device).log_probs(model);
     Ok((PreferenceBatch { policy, reference, chosen: index(chosen), rejected: rejected.map(index) }, tokens))
 }
 

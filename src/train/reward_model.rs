@@ -1,7 +1,7 @@
 //! The learned reward: a scalar head on the reference policy, Bradley-Terry loss, the best epoch on validation pairs.
 
 use super::preference::PairData;
-use super::sequences::{Padded, Sequence, scores};
+use super::sequences::{Batch, Sequence, scores};
 use super::step::Trainer;
 use crate::error::Result;
 use crate::methods::reward_model::bradley_terry_loss;
@@ -107,7 +107,7 @@ fn score_pairs(model: &Decoder, data: &PairData<'_>, pairs: &[(usize, usize)], d
     };
     let (chosen, rejected): (Vec<i32>, Vec<i32>) = pairs.iter().map(|pair| (row(pair.0), row(pair.1))).unzip();
     let tokens = sequences.iter().map(Sequence::len).sum();
-    let scores = Padded::new(&sequences, true, device).scores(model);
+    let scores = Batch::new(&sequences, true, device).scores(model);
     let pick = |rows: Vec<i32>| -> Tensor<1> {
         let index: Tensor<1, Int> = Tensor::from_data(TensorData::new(rows, [pairs.len()]), device);
         scores.clone().select(0, index)

@@ -1,7 +1,8 @@
-//! From token lists to tensors: right-padded batches, and log-probs of their completions.
+//! From token lists to tensors: batches without padding, and log-probs of their completions.
 
 use crate::methods::TokenLogProbs;
-use crate::models::{Decoder, END};
+use crate::models::Decoder;
+use crate::ops::Prediction;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
 
 /// A prompt (its start token included) and what follows it.
@@ -24,78 +25,86 @@ impl Sequence<'_> {
         self.len() == 0
     }
 
-    fn token(&self, index: usize) -> u32 {
-        let outside = || self.completion.get(index - self.prompt.len()).copied().unwrap_or(END);
-        self.prompt.get(index).copied().unwrap_or_else(outside)
+    fn tokens(&self) -> impl Iterator<Item = u32> {
+        self.prompt.iter().chain(self.completion).copied()
     }
 }
 
-/// A padded batch. `rows` sequences of up to `tokens` inputs; completions of up to `longest` tokens.
-pub struct Padded {
-    ids: Tensor<2, Int>,
-    /// Row of the hidden states that predicts each completion token, `[rows * longest]`.
-    positions: Tensor<1, Int>,
-    targets: Tensor<1, Int>,
-    mask: Tensor<2>,
-    /// Row of the hidden states at each sequence's last token, `[rows]`.
-    last: Tensor<1, Int>,
-    rows: usize,
-    longest: usize,
+/// Sequences one after another, without padding, and where their completions are.
+pub struct Batch {
+    ids: Vec<u32>,
+    lengths: Vec<usize>,
+    /// Every completion token, sequence after sequence.
+    predictions: Vec<Prediction>,
+    /// Completion tokens of each sequence.
+    completions: Vec<usize>,
+    /// Row of the hidden states at each sequence's last token.
+    last: Vec<usize>,
+    device: Device,
 }
 
-impl Padded {
-    /// Pads sequences to the longest of them. With `to_last` the last token is an input too (a reward model reads it).
+impl Batch {
+    /// Lines up sequences. With `to_last` the last token is an input too (a reward model reads it).
     pub fn new(sequences: &[Sequence<'_>], to_last: bool, device: &Device) -> Self {
-        let rows = sequences.len();
-        let inputs = |sequence: &Sequence<'_>| if to_last { sequence.len() } else { sequence.len() - 1 };
-        let tokens = sequences.iter().map(inputs).max().unwrap_or(0);
-        let longest = sequences.iter().map(|sequence| sequence.completion.len()).max().unwrap_or(0);
-        let (mut ids, mut positions, mut targets, mut mask, mut last) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (row, sequence) in sequences.iter().enumerate() {
-            let length = inputs(sequence);
-            ids.extend((0..tokens).map(|index| if index < length { sequence.token(index) as i32 } else { END as i32 }));
-            last.push((row * tokens + length.saturating_sub(1)) as i32);
-            for index in 0..longest {
-                // Padding reads the row's first position; its log-prob is finite and masked.
-                let real = index < sequence.completion.len();
-                let position = if real { sequence.prompt.len() + index - 1 } else { 0 };
-                positions.push((row * tokens + position) as i32);
-                targets.push(if real { sequence.completion[index] as i32 } else { END as i32 });
-                mask.push(if real { 1.0f32 } else { 0.0 });
-            }
+        let (mut ids, mut predictions, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        let length = |sequence: &Sequence<'_>| if to_last { sequence.len() } else { sequence.len().saturating_sub(1) };
+        for sequence in sequences {
+            // The row that predicts the completion's first token is that of the prompt's last.
+            let first = ids.len() + sequence.prompt.len() - 1;
+            predictions.extend(sequence.completion.iter().zip(first..).map(|(token, row)| Prediction { row, token: *token }));
+            ids.extend(sequence.tokens().take(length(sequence)));
+            last.push(ids.len() - 1);
         }
-        let vector = |values: Vec<i32>| -> Tensor<1, Int> {
-            let length = values.len();
-            Tensor::from_data(TensorData::new(values, [length]), device)
-        };
-        Padded {
-            ids: Tensor::from_data(TensorData::new(ids, [rows, tokens]), device),
-            positions: vector(positions),
-            targets: vector(targets),
-            mask: Tensor::from_data(TensorData::new(mask, [rows, longest]), device),
-            last: vector(last),
-            rows,
-            longest,
-        }
+        let completions = sequences.iter().map(|sequence| sequence.completion.len()).collect();
+        Batch { ids, lengths: sequences.iter().map(length).collect(), predictions, completions, last, device: device.clone() }
     }
 
     /// log p of every completion token under a model.
     pub fn log_probs(&self, model: &Decoder) -> TokenLogProbs {
-        let hidden = model.hidden(self.ids.clone()).select(0, self.positions.clone());
-        let values = model.token_log_probs(hidden, self.targets.clone()).reshape([self.rows, self.longest]);
-        TokenLogProbs { values, mask: self.mask.clone() }
+        let values = model.token_log_probs(self.hidden(model), &self.predictions);
+        let (rows, longest) = (self.completions.len(), self.completions.iter().copied().max().unwrap_or(0));
+        let mut places = Vec::with_capacity(rows * longest);
+        let mut mask = Vec::with_capacity(rows * longest);
+        let mut first = 0;
+        for length in &self.completions {
+            // A place behind a completion's end reads its own row's first value, which is finite, and is masked.
+            places.extend((0..longest).map(|index| first + if index < *length { index } else { 0 }));
+            mask.extend((0..longest).map(|index| if index < *length { 1.0_f32 } else { 0.0 }));
+            first += length;
+        }
+        let values = values.select(0, self.indices(&places)).reshape([rows, longest]);
+        TokenLogProbs { values, mask: Tensor::from_data(TensorData::new(mask, [rows, longest]), &self.device) }
     }
 
     /// Scores at each sequence's last token, `[rows]`, under a model with a scalar head.
     pub fn scores(&self, model: &Decoder) -> Tensor<1> {
-        model.scores(model.hidden(self.ids.clone()).select(0, self.last.clone()))
+        model.scores(self.hidden(model).select(0, self.indices(&self.last)))
     }
 
-    /// Log-probs of the whole vocabulary at every completion position, `[rows * longest, vocabulary]`.
+    fn hidden(&self, model: &Decoder) -> Tensor<2> {
+        model.hidden(&self.ids, &self.lengths)
+    }
+
+    /// Log-probs of the whole vocabulary at every completion token, `[completion tokens, vocabulary]`.
     fn distributions(&self, model: &Decoder) -> Tensor<2> {
-        let hidden = model.hidden(self.ids.clone()).select(0, self.positions.clone());
-        log_softmax(model.logits(hidden), 1)
+        let rows: Vec<usize> = self.predictions.iter().map(|one| one.row).collect();
+        log_softmax(model.logits(self.hidden(model).select(0, self.indices(&rows))), 1)
+    }
+
+    /// Sums over each completion's tokens, in f64.
+    fn sums(&self, values: &Tensor<1>) -> Vec<f64> {
+        let values: Vec<f64> = values.to_data().iter::<f32>().map(f64::from).collect();
+        let mut rest = &values[..];
+        let sum = |length: &usize| {
+            let (own, others) = rest.split_at(*length);
+            rest = others;
+            own.iter().sum()
+        };
+        self.completions.iter().map(sum).collect()
+    }
+
+    fn indices(&self, rows: &[usize]) -> Tensor<1, Int> {
+        Tensor::from_data(TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]), &self.device)
     }
 }
 
@@ -110,15 +119,15 @@ pub fn completion_log_probs(
     progress: impl FnMut(usize),
 ) -> Vec<f64> {
     in_chunks(sequences, progress, |chunk| {
-        let log_probs = Padded::new(chunk, false, device).log_probs(model);
-        row_sums(&log_probs.values, &log_probs.mask)
+        let batch = Batch::new(chunk, false, device);
+        batch.sums(&model.token_log_probs(batch.hidden(model), &batch.predictions))
     })
 }
 
 /// Scores of every sequence under a reward model, in order.
 pub fn scores(model: &Decoder, sequences: &[Sequence<'_>], device: &Device, progress: impl FnMut(usize)) -> Vec<f64> {
     in_chunks(sequences, progress, |chunk| {
-        Padded::new(chunk, true, device).scores(model).to_data().iter::<f32>().map(f64::from).collect()
+        Batch::new(chunk, true, device).scores(model).to_data().iter::<f32>().map(f64::from).collect()
     })
 }
 
@@ -142,28 +151,21 @@ pub fn divergences(
     progress: impl FnMut(usize),
 ) -> Vec<Divergence> {
     in_chunks(sequences, progress, |chunk| {
-        let batch = Padded::new(chunk, false, device);
+        let batch = Batch::new(chunk, false, device);
         let (p, q) = (batch.distributions(policy), batch.distributions(reference));
-        let targets: Tensor<2, Int> = batch.targets.clone().unsqueeze_dim(1);
-        let at_targets = |of: &Tensor<2>| of.clone().gather(1, targets.clone());
+        let tokens: Vec<usize> = batch.predictions.iter().map(|one| one.token as usize).collect();
+        let tokens: Tensor<2, Int> = batch.indices(&tokens).unsqueeze_dim(1);
+        let of_tokens = |of: &Tensor<2>| of.clone().gather(1, tokens.clone());
         let probabilities = p.clone().exp();
         let columns = [
             (probabilities.clone() * (p.clone() - q.clone())).sum_dim(1),
-            at_targets(&p) - at_targets(&q),
+            of_tokens(&p) - of_tokens(&q),
             (probabilities * p).sum_dim(1).neg(),
         ];
-        let sums = columns.map(|column| row_sums(&column.reshape([batch.rows, batch.longest]), &batch.mask));
-        (0..batch.rows).map(|row| Divergence { kl: sums[0][row], log_ratio: sums[1][row], entropy: sums[2][row] }).collect()
+        let [kl, log_ratio, entropy] = columns.map(|column| batch.sums(&column.squeeze_dim(1)));
+        let rows = kl.into_iter().zip(log_ratio).zip(entropy);
+        rows.map(|((kl, log_ratio), entropy)| Divergence { kl, log_ratio, entropy }).collect()
     })
-}
-
-/// Sums of each row's unmasked entries, in f64.
-fn row_sums(values: &Tensor<2>, mask: &Tensor<2>) -> Vec<f64> {
-    let [_, columns] = values.dims();
-    let (values, mask) = (values.to_data(), mask.to_data());
-    let products: Vec<f64> =
-        values.iter::<f32>().zip(mask.iter::<f32>()).map(|(v, m)| if m > 0.0 { f64::from(v) } else { 0.0 }).collect();
-    products.chunks(columns.max(1)).map(|row| row.iter().sum()).collect()
 }
 
 fn in_chunks<T: Clone + Default>(
