@@ -10,6 +10,7 @@
 #[macro_use]
 mod console;
 
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod error;

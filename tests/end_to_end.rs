@@ -362,3 +362,17 @@ fn a_reader_that_goes_away_is_no_panic() {
     let output = child.wait_with_output().expect("waited");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
+
+#[test]
+fn a_bench_says_what_it_measured() {
+    let lab = Lab::new();
+    let output = lab.lab(&["bench", "--model", "tiny", "--steps", "2", "--breakdown", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for number in [&found["training"]["tokens_per_s"], &found["generation"]["tokens_per_s"], &found["breakdown"]["forward_s"]] {
+        assert!(number.as_f64().is_some_and(|number| number > 0.0), "{found}");
+    }
+    let output = lab.lab(&["bench", "--model", "huge"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("bench-tiny"), "{}", stderr(&output));
+}

@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// Module, and what it may use. Everything may use `error` and `random`.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("cli", &["error", "exec", "plan", "report", "resolve", "spec", "stages", "store"]),
+    ("bench", &["methods", "models", "random", "spec", "train"]),
+    ("cli", &["bench", "error", "exec", "plan", "report", "resolve", "spec", "stages", "store"]),
     ("data", &[]),
     ("exec", &["plan", "store"]),
     ("methods", &["spec"]),

@@ -1,5 +1,6 @@
 //! The command line: what can be typed. One file a verb, each returning an exit code.
 
+mod bench;
 mod check;
 mod completions;
 mod gc;
@@ -44,6 +45,8 @@ enum Verb {
     Show(show::Show),
     /// Print a stage's or a run's log
     Logs(logs::Logs),
+    /// Time training steps and sampling of a model of known size
+    Bench(bench::Bench),
     /// Remove artifacts that no study's last plan uses
     Gc(gc::Gc),
     /// Print a completion script for a shell
@@ -117,6 +120,7 @@ pub fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Report(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
         Verb::Gc(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Stage(verb) => verb.run(),

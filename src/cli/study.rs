@@ -6,6 +6,7 @@ use crate::plan::{self, Plan, Saved, SavedStage};
 use crate::resolve::{self, Corpus};
 use crate::spec::{self, Run, Study};
 use crate::store::{State, Store, write_atomically};
+use burn::tensor::Device;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ pub struct Prepared {
 
 /// Reads, resolves and plans.
 pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
-    check_device(&arguments.device)?;
+    device(&arguments.device)?;
     let loaded = spec::load(file, &arguments.set)?;
     // Paths in a file are relative to the file, paths in --set to the working folder.
     let from_set = arguments.set.iter().any(|text| text.trim_start().starts_with("task.sentiment.corpus"));
@@ -59,9 +60,10 @@ fn from_folder(file: &Path, folder: &Path) -> PathBuf {
     relative().unwrap_or_else(|| file.to_owned())
 }
 
-fn check_device(device: &str) -> Result<()> {
+/// The device of this name.
+pub fn device(device: &str) -> Result<Device> {
     if device == "cpu" {
-        return Ok(());
+        return Ok(Device::flex());
     }
     let hint = if cfg!(feature = "cuda") { "this version trains on the CPU only: use --device cpu" } else { "use --device cpu" };
     Err(Error::Usage(format!("error: this build of dpo-lab has no device `{device}`\nhelp: {hint}")))

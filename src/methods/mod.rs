@@ -14,6 +14,7 @@ pub mod sft;
 mod unlikelihood;
 
 pub use batch::{PreferenceBatch, TokenLogProbs};
+pub use dpo::Dpo;
 
 use crate::spec::{Problem, Span, Table, tree};
 use burn::tensor::Tensor;

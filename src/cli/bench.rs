@@ -1,0 +1,74 @@
+//! `dpo-lab bench`
+
+use super::study::device;
+use crate::bench::{self, Subject};
+use crate::error::{Error, Exit, Result};
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// A known size (bench-tiny, gpt2-small, tiny, small) or a folder in Hugging Face layout
+    #[arg(long, default_value = "bench-tiny", value_name = "SIZE|DIR")]
+    model: String,
+    /// Where tensors live
+    #[arg(long, env = "DPO_LAB_DEVICE", default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+    /// Training steps to time
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
+    /// Measure one part only, so that its memory is its own
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
+    /// Also say where a training step's time goes
+    #[arg(long)]
+    breakdown: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Training,
+    Generation,
+}
+
+impl Bench {
+    pub(super) fn run(self) -> Result<Exit> {
+        let device = device(&self.device)?;
+        let subject = Subject::find(&self.model, &device)?;
+        let wants = |part| self.only.is_none_or(|only| only == part);
+        let training = wants(Part::Training).then(|| bench::training(&subject, self.steps, &device)).transpose()?;
+        let breakdown = self.breakdown.then(|| bench::breakdown(&subject, self.steps, &device)).transpose()?;
+        let generation = wants(Part::Generation).then(|| bench::generation(&subject, 5, &device));
+        let (parameters, threads) = (subject.model.parameters.count(), rayon::current_num_threads());
+        if self.json {
+            let json = serde_json::json!({
+                "model": subject.name, "parameters": parameters, "device": self.device, "threads": threads,
+                "training": training, "breakdown": breakdown, "generation": generation,
+            });
+            say!("{}", serde_json::to_string_pretty(&json).map_err(Error::other)?);
+            return Ok(Exit::Done);
+        }
+        say!("{}: {parameters} parameters, {}, {threads} threads", subject.name, self.device);
+        if let Some(it) = training {
+            let (step, memory) = (it.step_s * 1e3, mebibytes(it.peak_memory));
+            let batch = format!("{} x {}", it.shape.sequences, it.shape.tokens);
+            say!("  DPO step, {batch:<8} {step:9.1} ms  {:9.0} tokens/s  {memory}", it.tokens_per_s);
+        }
+        if let Some(it) = breakdown {
+            say!("    forward              {:9.1} ms", it.forward_s * 1e3);
+            say!("    backward and update  {:9.1} ms", it.backward_and_update_s * 1e3);
+            say!("    inference            {:9.1} ms", it.inference_s * 1e3);
+        }
+        if let Some(it) = generation {
+            let (batch, memory) = (format!("{} x {}", it.batch, it.new_tokens), mebibytes(it.peak_memory));
+            say!("  generation, {batch:<8}{:8.1} ms  {:9.0} tokens/s  {memory}", it.seconds * 1e3, it.tokens_per_s);
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn mebibytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(String::new, |bytes| format!("peak {} MiB", bytes >> 20))
+}
