@@ -376,3 +376,38 @@ fn a_bench_says_what_it_measured() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("bench-tiny"), "{}", stderr(&output));
 }
+
+#[test]
+fn part_of_a_study_never_replaces_the_whole() {
+    let lab = Lab::new();
+    lab.run(&["-q"]);
+    let (before, plan) = (lab.frontier(), fs::read(lab.results().join("plan.json")).expect("plan.json"));
+    lab.run(&["-q", "--only", "unlikelihood", "--only", "sft"]);
+    assert_eq!(lab.frontier(), before, "`--only` chooses what is done, not what is shown");
+    assert_eq!(fs::read(lab.results().join("plan.json")).expect("plan.json"), plan);
+
+    lab.write(&STUDY.replace("alpha = 0.5", "alpha = 0.25"));
+    let output = lab.lab(&["report"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("not those of its last run"), "{}", stderr(&output));
+    assert_eq!(lab.frontier(), before, "an edit alone changes no table");
+
+    fs::write(lab.results().join("plan.json"), "{").expect("written");
+    let output = lab.lab(&["gc"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    lab.write(STUDY);
+    assert!(lab.would_run(&[]).is_empty(), "nothing was removed");
+}
+
+#[test]
+fn a_table_without_rows_has_its_header() {
+    let lab = Lab::new();
+    lab.write(&STUDY.replace("[method.best_of_n]\nn = [1, 4]\n", ""));
+    lab.run(&["-q", "--until", "prompts"]);
+    for (table, first) in
+        [("best_of_n.csv", "run,task,n,"), ("frontier.csv", "run,method,params,"), ("summary.csv", "metric,method,")]
+    {
+        let text = fs::read_to_string(lab.results().join(table)).expect(table);
+        assert!(text.starts_with(first) && text.lines().count() == 1, "{table}: {text}");
+    }
+}

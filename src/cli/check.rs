@@ -19,9 +19,9 @@ impl Check {
     pub(super) fn run(self) -> Result<Exit> {
         for file in &self.files {
             let prepared = prepare(file, &self.study)?;
-            let count = prepared.study.runs.len();
+            let count = prepared.selected.len();
             say!("{}: fine, {count} run{}", file.display(), if count == 1 { "" } else { "s" });
-            for run in &prepared.study.runs {
+            for run in prepared.study.runs.iter().filter(|run| prepared.selected.contains(&run.name)) {
                 say!("  {}", run.name);
             }
             if let Some(why) = prepared.corpus.unresolved() {

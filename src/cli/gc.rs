@@ -2,7 +2,8 @@
 
 use super::Results;
 use super::status::studies;
-use crate::error::{Exit, Result};
+use super::study::read_saved;
+use crate::error::{Error, Exit, Result};
 use crate::store::{Key, Store};
 use clap::Args;
 use std::collections::HashSet;
@@ -19,6 +20,16 @@ pub(super) struct Gc {
 impl Gc {
     pub(super) fn run(self) -> Result<Exit> {
         let store = Store::open(&self.results.results)?;
+        let folders = std::fs::read_dir(&self.results.results).into_iter().flatten().flatten().map(|entry| entry.path());
+        if let Some(unknown) =
+            folders.filter(|folder| folder.join("runs.csv").exists()).find(|folder| read_saved(folder).is_none())
+        {
+            return Err(Error::Usage(format!(
+                "error: {} has no plan.json that can be read, so what it needs is not known\nhelp: dpo-lab run its experiment file \
+                 again, or remove the folder",
+                unknown.display()
+            )));
+        }
         let used: HashSet<Key> =
             studies(&self.results, &[])?.into_iter().flat_map(|saved| saved.stages).map(|stage| stage.key).collect();
         let unused: Vec<Key> = store.keys().into_iter().filter(|key| !used.contains(key)).collect();

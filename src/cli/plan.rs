@@ -45,7 +45,7 @@ impl Plan {
                 .map(|(label, kind, key, why)| serde_json::json!({ "stage": label, "kind": kind, "key": key, "cached": why.is_none(), "why": why }))
                 .collect();
             let plan = serde_json::json!({
-                "study": prepared.study.name, "runs": prepared.to_save.runs, "stages": stages, "to_run": to_run,
+                "study": prepared.study.name, "runs": prepared.selected, "stages": stages, "to_run": to_run,
                 "worker_seconds": time, "unresolved": prepared.corpus.unresolved(),
             });
             say!("{plan:#}");
@@ -57,7 +57,7 @@ impl Plan {
         say!(
             "\n{}: {} runs, {} stages, {} cached, {to_run} to run",
             prepared.study.name,
-            prepared.study.runs.len(),
+            prepared.selected.len(),
             rows.len(),
             rows.len() - to_run
         );

@@ -3,7 +3,7 @@
 use super::StudyArguments;
 use super::status::studies;
 use super::study::prepare;
-use crate::error::{Error, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::store::{State, Store};
 use clap::Args;
 
@@ -18,18 +18,29 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn run(self) -> Result<Exit> {
         let store = Store::open(&self.study.results.results)?;
+        let mut worst = Exit::Done;
         for saved in studies(&self.study.results, &self.names)? {
             let mut arguments = self.study.clone();
             arguments.set = saved.overrides.iter().cloned().chain(arguments.set).collect();
             let file = arguments.results.results.join(&saved.study).join(&saved.experiment);
             let prepared = prepare(&file, &arguments)?;
             let there = |key| store.state(key) == State::Present;
-            if !prepared.plan.stages.iter().any(|stage| there(&stage.key)) {
-                return Err(Error::Usage(format!(
-                    "error: the store has nothing of `{0}`, so its tables and figures stay as they are\nhelp: dpo-lab run {1}",
-                    saved.study,
-                    file.display()
-                )));
+            // A table that lost rows because a value was edited would look like a finished one.
+            let mut plans =
+                [&prepared.to_save, &saved].map(|plan| plan.stages.iter().map(|stage| &stage.key).collect::<Vec<_>>());
+            plans.iter_mut().for_each(|keys| keys.sort());
+            let problem = if plans[0] != plans[1] {
+                "its experiment file, its data or this dpo-lab are not those of its last run"
+            } else if !prepared.plan.stages.iter().any(|stage| there(&stage.key)) {
+                "the store has nothing of it"
+            } else {
+                ""
+            };
+            if !problem.is_empty() {
+                let (study, file) = (&saved.study, file.display());
+                tell!("error: {study}: {problem}, so tables and figures stay as they are\nhelp: dpo-lab run {file}");
+                worst = Exit::Usage;
+                continue;
             }
             let status = |name: &str| {
                 let needs = prepared.plan.runs.iter().find(|run| run.name == name).map(|run| &run.needs);
@@ -39,6 +50,6 @@ impl Report {
             let written = crate::report::write(&prepared.study, &prepared.plan, &store, &prepared.folder, &status)?;
             say!("{}", written.page.display());
         }
-        Ok(Exit::Done)
+        Ok(worst)
     }
 }

@@ -4,7 +4,7 @@ use super::study::{Prepared, prepare, save_plan};
 use super::{StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
 use crate::exec::{self, Outcome, Progress, Schedule};
-use crate::plan::{RunPlan, Stage};
+use crate::plan::{Plan, RunPlan, Stage};
 use crate::report;
 use crate::store::{Key, State, Store};
 use clap::Args;
@@ -54,10 +54,11 @@ impl Run {
         save_plan(prepared)?;
         let name = &prepared.study.name;
         let verbosity = self.voice.verbosity();
-        let stages = self.wanted(&prepared.plan.stages);
+        let wanted = self.wanted(prepared);
         let quiet = verbosity == exec::Verbosity::Quiet;
-        self.clear_the_way(&stages, store, quiet)?;
-        let mut schedule = Schedule::new(stages, |key| store.state(key) == State::Present);
+        self.clear_the_way(&wanted, store, quiet)?;
+        let mut schedule = Schedule::new(prepared.plan.stages.clone(), |key| store.state(key) == State::Present);
+        schedule.leave_out(|stage| !wanted.iter().any(|one| one.key == stage.key));
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
         let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared);
         if up_to_date {
@@ -98,20 +99,22 @@ impl Run {
         }
     }
 
-    /// Stages up to `--until`; they come in an order in which inputs stand before what reads them.
-    fn wanted(&self, stages: &[Stage]) -> Vec<Stage> {
-        let Some(until) = self.study.until else { return stages.to_vec() };
+    /// Stages of the selected runs, up to `--until`; they come in an order in which inputs stand before what reads them.
+    fn wanted<'a>(&self, prepared: &'a Prepared) -> Vec<&'a Stage> {
+        let selected = prepared.wanted();
+        let stages: Vec<&Stage> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
+        let Some(until) = self.study.until else { return stages };
         let mut wanted: Vec<&Key> = stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
         for stage in stages.iter().rev() {
             if wanted.contains(&&stage.key) {
                 wanted.extend(stage.inputs.values());
             }
         }
-        stages.iter().filter(|stage| wanted.contains(&&stage.key)).cloned().collect()
+        stages.into_iter().filter(|stage| wanted.contains(&&stage.key)).collect()
     }
 
     /// Moves aside what is corrupt, and what `--force` names.
-    fn clear_the_way(&self, stages: &[Stage], store: &Store, quiet: bool) -> Result<()> {
+    fn clear_the_way(&self, stages: &[&Stage], store: &Store, quiet: bool) -> Result<()> {
         for stage in stages {
             match store.state(&stage.key) {
                 State::Corrupt(why) => {
@@ -169,20 +172,22 @@ fn stamp(prepared: &Prepared) -> Result<()> {
 /// A run's status in runs.csv.
 fn run_status(prepared: &Prepared, schedule: &Schedule, run: &str) -> String {
     let Some(plan) = prepared.plan.runs.iter().find(|plan| plan.name == run) else { return "cancelled".into() };
-    of_run(plan, schedule).to_owned()
+    of_run(plan, &prepared.plan, schedule).to_owned()
 }
 
-fn of_run(plan: &RunPlan, schedule: &Schedule) -> &'static str {
-    let own = || plan.segments.iter().chain(plan.evaluations.iter().map(|(.., key)| key));
-    let any = |which: &dyn Fn(&Outcome) -> bool| plan.needs.iter().any(|key| which(schedule.outcome(key)));
-    if own().any(|key| matches!(schedule.outcome(key), Outcome::Failed(_))) {
+fn of_run(run: &RunPlan, plan: &Plan, schedule: &Schedule) -> &'static str {
+    // A run's own stages: training, drawing completions, scoring them.
+    let generation = |key: &'_ Key| plan.stage(key).and_then(|stage| stage.inputs.get("generations")).cloned();
+    let evaluations = || run.evaluations.iter().map(|(.., key)| key.clone());
+    let own = || run.segments.iter().cloned().chain(evaluations()).chain(evaluations().filter_map(|key| generation(&key)));
+    let any = |which: &dyn Fn(&Outcome) -> bool| run.needs.iter().any(|key| which(schedule.outcome(key)));
+    if own().any(|key| matches!(schedule.outcome(&key), Outcome::Failed(_))) {
         "failed"
     } else if any(&|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Skipped)) {
-        // A failed generation is the run's own failure; a failed shared stage is not.
         "skipped"
     } else if any(&|outcome| matches!(outcome, Outcome::Cancelled | Outcome::Pending | Outcome::Running)) {
         "cancelled"
-    } else if own().all(|key| *schedule.outcome(key) == Outcome::Cached) {
+    } else if own().all(|key| *schedule.outcome(&key) == Outcome::Cached) {
         "cached"
     } else {
         "done"

@@ -5,6 +5,7 @@ use super::status::studies;
 use crate::error::{Error, Exit, Result};
 use crate::report::rows::FrontierRow;
 use crate::stages::read_csv;
+use crate::store::Store;
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -17,6 +18,7 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(self) -> Result<Exit> {
+        let store = Store::open(&self.results.results)?;
         for saved in studies(&self.results, &[])? {
             let Some(run) = saved.runs.iter().find(|run| run.starts_with(&self.run)) else { continue };
             let folder = self.results.results.join(&saved.study);
@@ -25,6 +27,10 @@ impl Show {
             let segment = saved.stages.iter().find(|stage| stage.label.starts_with(&format!("train {label} 0-")));
             if let Some(segment) = segment {
                 say!("  values  {}", segment.parameters);
+            }
+            let trained = saved.stages.iter().rfind(|stage| stage.label.starts_with(&format!("train {label} ")));
+            if let Some(last) = trained {
+                say!("  model   {}", store.path(&last.key).join("model").display());
             }
             for row in
                 read_csv::<FrontierRow>(&folder.join("frontier.csv")).unwrap_or_default().iter().filter(|row| row.run == *run)

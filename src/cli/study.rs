@@ -5,15 +5,17 @@ use crate::error::{Doing, Error, Result};
 use crate::plan::{self, Plan, Saved, SavedStage};
 use crate::resolve::{self, Corpus};
 use crate::spec::{self, Run, Study};
-use crate::store::{State, Store, write_atomically};
+use crate::store::{Key, State, Store, write_atomically};
 use burn::tensor::Device;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A study that is ready to be planned or run.
 pub struct Prepared {
-    /// The study, its runs narrowed by `--only`.
+    /// The study.
     pub study: Study,
+    /// Names of the runs that `--only` leaves to do; tables and figures are always of the whole study.
+    pub selected: BTreeSet<String>,
     /// Its corpus.
     pub corpus: Corpus,
     /// Its graph.
@@ -39,8 +41,8 @@ pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
         }
         other => other,
     })?;
-    let mut study = loaded.study;
-    narrow(&mut study, &arguments.only)?;
+    let study = loaded.study;
+    let selected = select(&study, &arguments.only)?;
     let plan = plan::build(&study, &corpus);
     let folder = arguments.results.results.join(&study.name);
     let to_save = Saved {
@@ -51,7 +53,7 @@ pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
         stages: plan.stages.iter().map(SavedStage::of).collect(),
         runs: study.runs.iter().map(|run| run.name.clone()).collect(),
     };
-    Ok(Prepared { saved: read_saved(&folder), study, corpus, plan, folder, to_save })
+    Ok(Prepared { saved: read_saved(&folder), study, selected, corpus, plan, folder, to_save })
 }
 
 /// `file` as seen from a study's folder, so that both can move together and no path says whose machine this was.
@@ -69,21 +71,32 @@ pub fn device(device: &str) -> Result<Device> {
     Err(Error::Usage(format!("error: this build of dpo-lab has no device `{device}`\nhelp: {hint}")))
 }
 
-/// Keeps the runs that one of the patterns matches; each pattern has to match one.
-fn narrow(study: &mut Study, patterns: &[String]) -> Result<()> {
-    let mut kept = BTreeSet::new();
+impl Prepared {
+    /// Keys of the stages that the selected runs need.
+    pub fn wanted(&self) -> HashSet<&Key> {
+        let selected = |run: &&plan::RunPlan| self.selected.contains(&run.name);
+        self.plan.runs.iter().filter(selected).flat_map(|run| &run.needs).collect()
+    }
+}
+
+/// Names of the runs that one of the patterns matches, or of all; each pattern has to match one.
+fn select(study: &Study, patterns: &[String]) -> Result<BTreeSet<String>> {
+    let names = || study.runs.iter().map(|run| run.name.clone());
+    if patterns.is_empty() {
+        return Ok(names().collect());
+    }
+    let mut selected = BTreeSet::new();
     for pattern in patterns {
         let glob = glob::Pattern::new(pattern).map_err(|error| Error::Usage(format!("error: --only {pattern}: {error}")))?;
         let matches = |run: &&Run| [&run.name, run.label(), run.method.name()].iter().any(|name| glob.matches(name));
-        let matching: Vec<String> = study.runs.iter().filter(matches).map(|run| run.name.clone()).collect();
-        if matching.is_empty() {
-            let names: Vec<&str> = study.runs.iter().map(|run| run.name.as_str()).collect();
+        let before = selected.len();
+        selected.extend(study.runs.iter().filter(matches).map(|run| run.name.clone()));
+        if selected.len() == before && !study.runs.iter().any(|run| matches(&run)) {
+            let names: Vec<String> = names().collect();
             return Err(Error::Usage(format!("error: --only {pattern} matches no run\nhelp: the runs are {}", names.join(", "))));
         }
-        kept.extend(matching);
     }
-    study.runs.retain(|run| patterns.is_empty() || kept.contains(&run.name));
-    Ok(())
+    Ok(selected)
 }
 
 /// plan.json of a study's folder.
@@ -100,12 +113,13 @@ pub fn save_plan(prepared: &Prepared) -> Result<()> {
     write_atomically(&prepared.folder.join("plan.json"), &json).map_err(unusable)
 }
 
-/// The state of every stage, and why it would run, in the plan's order.
+/// The state of every wanted stage, and why it would run, in the plan's order.
 pub fn reasons(prepared: &Prepared, store: &Store) -> Vec<(usize, State, Option<String>)> {
     let stage = |(index, stage): (usize, &plan::Stage)| {
         let state = store.state(&stage.key);
         let why = plan::why(stage, &state, prepared.saved.as_ref());
         (index, state, why)
     };
-    prepared.plan.stages.iter().enumerate().map(stage).collect()
+    let wanted = prepared.wanted();
+    prepared.plan.stages.iter().enumerate().filter(|(_, stage)| wanted.contains(&stage.key)).map(stage).collect()
 }

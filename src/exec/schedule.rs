@@ -37,6 +37,15 @@ impl Schedule {
         Schedule { stages, outcomes }
     }
 
+    /// Does not start stages for which `which` holds.
+    pub fn leave_out(&mut self, which: impl Fn(&Stage) -> bool) {
+        for stage in self.stages.iter().filter(|stage| which(stage)) {
+            if let Some(outcome) = self.outcomes.get_mut(&stage.key).filter(|outcome| **outcome == Outcome::Pending) {
+                *outcome = Outcome::Cancelled;
+            }
+        }
+    }
+
     /// Every stage.
     pub fn stages(&self) -> &[Stage] {
         &self.stages

@@ -3,7 +3,8 @@
 use super::collect::Collection;
 use super::html::{self, Figure, Page, Section, Table};
 use super::rows::{BestOfNRow, FrontierRow, SummaryRow};
-use crate::spec::{Study, Task};
+use crate::methods::Role;
+use crate::spec::{Labels, Study, Task};
 use std::path::{Path, PathBuf};
 
 /// Choices that the paper leaves open and every study makes.
@@ -13,16 +14,34 @@ fn open_choices(study: &Study) -> Vec<String> {
     vec![
         format!(
             "{} held-out prompts, distinct and none of them a training prompt, with {} completion(s) each; the same prompts and the \
-             same random numbers for every policy",
+             same random numbers for every policy. Few short prefixes are left once training prompts are taken out, so held-out \
+             prompts are longer than training prompts on average",
             evaluation.prompts, evaluation.samples_per_prompt
         ),
         format!("completions of at most {} tokens; one that is longer is cut and counted in truncated_share", evaluation.max_new_tokens),
         "KL: the exact sum over the vocabulary at each step of sampled completions (kl_mean), and the sampled log-ratio beside it \
          (kl_sampled_mean), both at temperature 1 and with the end token"
             .to_owned(),
-        format!("labels: {:?}, noise {}, reward scale {}", task.labels, task.label_noise, task.reward_scale),
+        match task.labels {
+            Labels::Hard => format!("labels: the higher true reward is chosen, with {} of the labels flipped; ties are left out", task.label_noise),
+            Labels::BradleyTerry => format!(
+                "labels: drawn from a Bradley-Terry model of the true reward times {}, with {} of them flipped",
+                task.reward_scale, task.label_noise
+            ),
+        },
+        format!("seeds: {} for the study, and each run's own beside it", study.seed),
+        match &study.reward_model {
+            Some(training) => format!(
+                "the learned reward keeps {:.0} % of the prompts aside to choose its epoch",
+                training.size.validation_share * 100.0
+            ),
+            None => "no learned reward".to_owned(),
+        },
         "stopping: a fixed number of steps".to_owned(),
         "intervals resample prompts; they are conditional on the policies that were trained, one for each run".to_owned(),
+        "reward at a KL budget is read from the envelope of all of a method's points; the best of several noisy points is on average \
+         a little too high, the more so the more points a method has"
+            .to_owned(),
     ]
 }
 
@@ -113,13 +132,7 @@ fn runs(collection: &Collection<'_>, frontier: &[FrontierRow], status: &dyn Fn(&
         let run = collected.run;
         let last = frontier.iter().rfind(|row| row.run == run.name);
         let cell = |of: &dyn Fn(&FrontierRow) -> String| last.map(of).unwrap_or_default();
-        // The paper's reading of likelihood displacement: the chosen completions themselves become less likely.
-        let displaced = match (collected.training.first(), collected.training.last()) {
-            (Some(first), Some(last)) => {
-                first.logps_chosen.zip(last.logps_chosen).map(|(first, last)| format!("{:+.1}", last - first)).unwrap_or_default()
-            }
-            _ => String::new(),
-        };
+        let displaced = displacement(collected).map(|nats| format!("{nats:+.1}")).unwrap_or_default();
         vec![
             run.name.clone(),
             status(&run.name),
@@ -133,8 +146,19 @@ fn runs(collection: &Collection<'_>, frontier: &[FrontierRow], status: &dyn Fn(&
         ]
     };
     let header =
-        ["run", "status", "step", "true reward", "KL (nats)", "learned reward", "tokens", "entropy", "change of logps/chosen"];
+        ["run", "status", "step", "true reward", "KL (nats)", "learned reward", "tokens", "entropy", "log π/π_ref of chosen"];
     table(&header, collection.runs.iter().map(row).collect())
+}
+
+/// Likelihood displacement: mean log(pi / ref) of the chosen completions over the last tenth of training, in nats. Below 0 the
+/// chosen completions themselves have become less likely. The batches differ from step to step, so it is taken against the
+/// reference on the same completions; methods without a reference have none.
+fn displacement(collected: &super::collect::Collected<'_>) -> Option<f64> {
+    let Role::Train(objective) = collected.run.method.role() else { return None };
+    let rows = &collected.training;
+    let last = &rows[rows.len() - rows.len().div_ceil(10)..];
+    let rewards: Vec<f64> = last.iter().filter_map(|row| row.rewards_chosen).collect();
+    (!rewards.is_empty()).then(|| rewards.iter().sum::<f64>() / rewards.len() as f64 / objective.beta())
 }
 
 fn budgets(summary: &[SummaryRow]) -> Table {

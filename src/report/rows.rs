@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// frontier.csv: one evaluated checkpoint of one run at one sampling temperature.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct FrontierRow {
     /// Name of the run.
     pub run: String,
@@ -44,7 +44,7 @@ pub struct FrontierRow {
 }
 
 /// best_of_n.csv: Best-of-N with one N.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct BestOfNRow {
     /// Name of the run.
     pub run: String,
@@ -114,7 +114,7 @@ pub struct TrainRow {
 }
 
 /// summary.csv: one number with its error, in long form.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct SummaryRow {
     /// What the number is: `reward_at_kl`, `frontier_area`, `reward_difference_at_kl`, `frontier_area_difference`,
     /// `reward_difference_at_point`, `preference_accuracy`, `preference_margin`, `preference_loss`, `judge_nll`.

@@ -27,7 +27,7 @@ pub struct Written {
 }
 
 /// samples.csv: completions of each run's last checkpoint.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct SampleRow<'a> {
     run: &'a str,
     step: u64,
@@ -92,8 +92,15 @@ fn reward_label(study: &Study) -> String {
     }
 }
 
-fn write_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
-    write_atomically(path, &csv_bytes(rows)?)
+/// Writes rows under their header, which is there without rows too.
+fn write_rows<T: Serialize + Default>(path: &Path, rows: &[T]) -> Result<()> {
+    let bytes = if rows.is_empty() {
+        let text = csv_bytes(&[T::default()])?;
+        text.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default().to_vec()
+    } else {
+        csv_bytes(rows)?
+    };
+    write_atomically(path, &bytes)
 }
 
 fn label(collected: &Collected<'_>) -> RunLabel {
