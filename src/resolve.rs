@@ -7,13 +7,15 @@ use crate::store::FileRecord;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// A data file and its digest. The digest is part of stage keys, the path is not.
+/// A data file. Its digest and its side are part of stage keys, its path is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFile {
     /// Where it is.
     pub path: PathBuf,
     /// BLAKE3 digest of its bytes.
     pub blake3: String,
+    /// Which side of the corpus its name puts it on; without one each row decides.
+    pub side: Option<reviews::Split>,
 }
 
 /// The corpus of a study.
@@ -53,7 +55,9 @@ pub fn corpus(task: &Task, folder: &Path) -> Result<Corpus> {
         return Ok(Corpus::Hub(hub));
     }
     let paths = reviews::expand(&local, folder)?;
-    let digest =
-        |path: PathBuf| Ok(DataFile { blake3: FileRecord::of(&path)?.blake3, path: std::path::absolute(&path).unwrap_or(path) });
+    let digest = |path: PathBuf| {
+        let (blake3, side) = (FileRecord::of(&path)?.blake3, reviews::Split::of_file(&path));
+        Ok(DataFile { blake3, side, path: std::path::absolute(&path).unwrap_or(path) })
+    };
     Ok(Corpus::Files(paths.into_iter().map(digest).collect::<Result<_>>()?))
 }

@@ -334,6 +334,21 @@ fn a_corpus_of_single_sentences_runs_end_to_end() {
     assert!(page.contains("The true reward"), "the classifier's accuracy is in the report");
 }
 
+/// A file's name says which side its rows are on, so the same bytes under another name are another corpus.
+#[test]
+fn a_file_that_changes_sides_is_another_corpus() {
+    let lab = Lab::new();
+    lab.write(FILES);
+    let path = |name: &str| lab.folder.path().join(name);
+    write_reviews(&path("reviews_a.jsonl"), 60);
+    lab.run(&["-q", "--until", "tokenizer"]);
+    let before = lab.would_run(&["--until", "tokenizer"]).len();
+    fs::rename(path("reviews_a.jsonl"), path("reviews_b.jsonl")).expect("renamed");
+    assert_eq!(lab.would_run(&[]).len(), before, "a name alone is nothing");
+    fs::rename(path("reviews_b.jsonl"), path("reviews_train.jsonl")).expect("renamed");
+    assert!(lab.would_run(&[]).len() > before, "a side is");
+}
+
 #[test]
 fn a_bad_row_is_named_with_its_file_and_fails_the_stage_only() {
     let lab = Lab::new();

@@ -255,7 +255,7 @@ fn parameters(work: &Work, corpus: Option<&Corpus>) -> Value {
     if let (Some(corpus), Some(fields)) = (corpus, inner.as_object_mut()) {
         let digests = match corpus {
             Corpus::Builtin(name) => json!([format!("builtin:{name}")]),
-            Corpus::Files(files) => json!(files.iter().map(|file| &file.blake3).collect::<Vec<_>>()),
+            Corpus::Files(files) => json!(files.iter().map(|file| (&file.blake3, file.side)).collect::<Vec<_>>()),
             Corpus::Hub(names) => json!(names),
         };
         fields.insert("corpus".into(), digests);

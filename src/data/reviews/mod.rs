@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 pub use clean::clean;
 pub use expand::expand;
@@ -25,7 +26,8 @@ pub struct Review {
 }
 
 /// The two sides of a corpus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Split {
     /// Rows that models are fitted on.
     Train,
