@@ -6,7 +6,7 @@ use crate::models::generate::{Sampling, generate};
 use crate::models::{BUILTIN_SIZES, Decoder, DecoderConfig, Policy};
 use crate::random::Stream;
 use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
-use crate::train::{Batch, PairData, PreferenceRun, Sequence, Trainer, reference_log_probs, train_preference};
+use crate::train::{Batch, PairData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
 use burn::tensor::Device;
 use serde::Serialize;
 use std::path::Path;
@@ -129,7 +129,7 @@ pub fn training(subject: &Subject, steps: u64, device: &Device) -> Result<Traini
         pairs: (0..half).map(|pair| (pair, half + pair)).collect(),
         reference: None,
     };
-    data.reference = Some(reference_log_probs(&subject.model, &data.sequences, device, |_| ()));
+    data.reference = Some(completion_log_probs(&subject.model, &data.sequences, device, |_| ()));
     let objective = Dpo { beta: 0.1 };
     let run = PreferenceRun {
         objective: &objective,

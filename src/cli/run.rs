@@ -4,7 +4,7 @@ use super::study::{Prepared, prepare, save_plan};
 use super::{StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
 use crate::exec::{self, Outcome, Progress, Schedule};
-use crate::plan::{Plan, RunPlan, Stage};
+use crate::plan::{RunPlan, Stage};
 use crate::report;
 use crate::store::{Key, State, Store};
 use clap::Args;
@@ -172,22 +172,18 @@ fn stamp(prepared: &Prepared) -> Result<()> {
 /// A run's status in runs.csv.
 fn run_status(prepared: &Prepared, schedule: &Schedule, run: &str) -> String {
     let Some(plan) = prepared.plan.runs.iter().find(|plan| plan.name == run) else { return "cancelled".into() };
-    of_run(plan, &prepared.plan, schedule).to_owned()
+    of_run(plan, schedule).to_owned()
 }
 
-fn of_run(run: &RunPlan, plan: &Plan, schedule: &Schedule) -> &'static str {
-    // A run's own stages: training, drawing completions, scoring them.
-    let generation = |key: &'_ Key| plan.stage(key).and_then(|stage| stage.inputs.get("generations")).cloned();
-    let evaluations = || run.evaluations.iter().map(|(.., key)| key.clone());
-    let own = || run.segments.iter().cloned().chain(evaluations()).chain(evaluations().filter_map(|key| generation(&key)));
+fn of_run(run: &RunPlan, schedule: &Schedule) -> &'static str {
     let any = |which: &dyn Fn(&Outcome) -> bool| run.needs.iter().any(|key| which(schedule.outcome(key)));
-    if own().any(|key| matches!(schedule.outcome(&key), Outcome::Failed(_))) {
+    if run.own.iter().any(|key| matches!(schedule.outcome(key), Outcome::Failed(_))) {
         "failed"
     } else if any(&|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Skipped)) {
         "skipped"
     } else if any(&|outcome| matches!(outcome, Outcome::Cancelled | Outcome::Pending | Outcome::Running)) {
         "cancelled"
-    } else if own().all(|key| *schedule.outcome(&key) == Outcome::Cached) {
+    } else if run.own.iter().all(|key| *schedule.outcome(key) == Outcome::Cached) {
         "cached"
     } else {
         "done"
@@ -210,4 +206,30 @@ fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&
         say!("{}", path.display());
     }
     say!("{}", written.page.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_fails_with_its_own_stages_and_is_skipped_with_shared_ones() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("study.toml");
+        std::fs::write(&file, "name = \"small\"\n[task.sentiment]\n[method.dpo]\nbeta = [0.1, 1.0]\n").expect("written");
+        let study = crate::spec::load(&file, &[]).expect("a study").study;
+        let plan = crate::plan::build(&study, &crate::resolve::corpus(&study.task, folder.path()).expect("a corpus"));
+        let statuses = |label: &str, outcome: Outcome| {
+            let mut schedule = Schedule::new(plan.stages.clone(), |_| false);
+            let stage = plan.stages.iter().find(|stage| stage.label.starts_with(label)).expect(label);
+            schedule.set(&stage.key, outcome);
+            plan.runs.iter().map(|run| of_run(run, &schedule)).collect::<Vec<_>>()
+        };
+        let failed = || Outcome::Failed("no".to_owned());
+        assert_eq!(statuses("train dpo-beta0.1", failed()), ["failed", "cancelled"]);
+        assert_eq!(statuses("generate dpo-beta0.1", failed()), ["failed", "cancelled"]);
+        assert_eq!(statuses("evaluate dpo-beta1-", failed()), ["cancelled", "failed"]);
+        assert_eq!(statuses("sft", failed()), ["skipped", "skipped"]);
+        assert_eq!(statuses("sft", Outcome::Done), ["cancelled", "cancelled"]);
+    }
 }

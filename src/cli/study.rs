@@ -89,12 +89,12 @@ fn select(study: &Study, patterns: &[String]) -> Result<BTreeSet<String>> {
     for pattern in patterns {
         let glob = glob::Pattern::new(pattern).map_err(|error| Error::Usage(format!("error: --only {pattern}: {error}")))?;
         let matches = |run: &&Run| [&run.name, run.label(), run.method.name()].iter().any(|name| glob.matches(name));
-        let before = selected.len();
-        selected.extend(study.runs.iter().filter(matches).map(|run| run.name.clone()));
-        if selected.len() == before && !study.runs.iter().any(|run| matches(&run)) {
+        let matching: Vec<String> = study.runs.iter().filter(matches).map(|run| run.name.clone()).collect();
+        if matching.is_empty() {
             let names: Vec<String> = names().collect();
             return Err(Error::Usage(format!("error: --only {pattern} matches no run\nhelp: the runs are {}", names.join(", "))));
         }
+        selected.extend(matching);
     }
     Ok(selected)
 }

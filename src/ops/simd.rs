@@ -9,10 +9,10 @@ pub(crate) const LANES: usize = 16;
 macro_rules! vectorised {
     ($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
-        #[allow(clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments)] // slices and sizes of a kernel; a struct for each would only rename them
         $visibility fn $name($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
-            #[allow(clippy::extra_unused_type_parameters)]
+            #[allow(clippy::extra_unused_type_parameters)] // not every body has a multiply-add
             fn body<const FMA: bool>($($argument: $type),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
             {

@@ -29,6 +29,8 @@ pub struct RunPlan {
     pub segments: Vec<Key>,
     /// (step, temperature, evaluation), step 0 being the reference.
     pub evaluations: Vec<(u64, f64, Key)>,
+    /// Its training, drawing and scoring: what fails with it alone. Step 0 is the reference's and shared.
+    pub own: Vec<Key>,
     /// Every stage that it needs.
     pub needs: Vec<Key>,
 }
@@ -66,8 +68,12 @@ pub fn build(study: &Study, corpus: &Corpus) -> Plan {
     }
     for index in 0..graph.plan.runs.len() {
         let run = &graph.plan.runs[index];
-        let roots: Vec<Key> = run.segments.iter().cloned().chain(run.evaluations.iter().map(|(.., key)| key.clone())).collect();
-        graph.plan.runs[index].needs = graph.plan.closure(roots);
+        let evaluations = run.evaluations.iter().filter_map(|(.., key)| graph.plan.stage(key));
+        let drawn_and_scored = evaluations.flat_map(|stage| stage.inputs.get("generations").into_iter().chain([&stage.key]));
+        let own: Vec<Key> = run.segments.iter().chain(drawn_and_scored).cloned().collect();
+        let needs = graph.plan.closure(own.clone());
+        let run = &mut graph.plan.runs[index];
+        (run.own, run.needs) = (own, needs);
     }
     graph.plan
 }
@@ -200,7 +206,7 @@ impl Graph<'_> {
                 }
             }
         }
-        RunPlan { name: run.name.clone(), segments, evaluations, needs: Vec::new() }
+        RunPlan { name: run.name.clone(), segments, evaluations, own: Vec::new(), needs: Vec::new() }
     }
 
     fn segment(&mut self, run: &Run, label: &str, first: u64, last: u64, previous: Option<&Key>, shared: &Shared) -> Key {

@@ -2,9 +2,9 @@
 
 use super::collect::Collection;
 use super::html::{self, Figure, Page, Section, Table};
-use super::rows::{BestOfNRow, FrontierRow, SummaryRow};
+use super::rows::{BestOfNRow, FrontierRow, SummaryRow, TrainRow};
 use crate::methods::Role;
-use crate::spec::{Labels, Study, Task};
+use crate::spec::{Labels, Run, Study, Task};
 use std::path::{Path, PathBuf};
 
 /// Choices that the paper leaves open and every study makes.
@@ -132,7 +132,7 @@ fn runs(collection: &Collection<'_>, frontier: &[FrontierRow], status: &dyn Fn(&
         let run = collected.run;
         let last = frontier.iter().rfind(|row| row.run == run.name);
         let cell = |of: &dyn Fn(&FrontierRow) -> String| last.map(of).unwrap_or_default();
-        let displaced = displacement(collected).map(|nats| format!("{nats:+.1}")).unwrap_or_default();
+        let displaced = displacement(run, &collected.training).map(|nats| format!("{nats:+.1}")).unwrap_or_default();
         vec![
             run.name.clone(),
             status(&run.name),
@@ -153,9 +153,8 @@ fn runs(collection: &Collection<'_>, frontier: &[FrontierRow], status: &dyn Fn(&
 /// Likelihood displacement: mean log(pi / ref) of the chosen completions over the last tenth of training, in nats. Below 0 the
 /// chosen completions themselves have become less likely. The batches differ from step to step, so it is taken against the
 /// reference on the same completions; methods without a reference have none.
-fn displacement(collected: &super::collect::Collected<'_>) -> Option<f64> {
-    let Role::Train(objective) = collected.run.method.role() else { return None };
-    let rows = &collected.training;
+fn displacement(run: &Run, rows: &[TrainRow]) -> Option<f64> {
+    let Role::Train(objective) = run.method.role() else { return None };
     let last = &rows[rows.len() - rows.len().div_ceil(10)..];
     let rewards: Vec<f64> = last.iter().filter_map(|row| row.rewards_chosen).collect();
     (!rewards.is_empty()).then(|| rewards.iter().sum::<f64>() / rewards.len() as f64 / objective.beta())
@@ -258,4 +257,30 @@ fn samples(collection: &Collection<'_>) -> Section {
         }
     }
     Section { heading, table: Some(table(&["run", "text", "reward"], rows)), ..Section::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displacement_is_against_the_reference_over_the_last_tenth() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("study.toml");
+        let text = "name = \"small\"\n[task.sentiment]\n[method.dpo]\nbeta = 0.5\n[method.preferred_ft]\n";
+        std::fs::write(&file, text).expect("written");
+        let runs = crate::spec::load(&file, &[]).expect("a study").study.runs;
+        // The first 18 of 20 steps, and what the batches happen to hold, have no part in it.
+        let row = |step: u64| TrainRow {
+            step,
+            logps_chosen: Some(-(step as f64)),
+            rewards_chosen: Some(if step <= 18 { 9.0 } else { -1.0 }),
+            ..TrainRow::default()
+        };
+        let rows: Vec<TrainRow> = (1..=20).map(row).collect();
+        assert_eq!(displacement(&runs[0], &rows), Some(-2.0));
+        let without: Vec<TrainRow> = rows.into_iter().map(|row| TrainRow { rewards_chosen: None, ..row }).collect();
+        assert_eq!(displacement(&runs[1], &without), None);
+        assert_eq!(displacement(&runs[0], &[]), None);
+    }
 }

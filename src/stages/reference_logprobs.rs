@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::files::write_json;
 use crate::error::Result;
-use crate::train::reference_log_probs;
+use crate::train::completion_log_probs;
 
 pub(super) fn run(context: &mut Context<'_>) -> Result<()> {
     let reference = context.policy("reference")?;
@@ -12,6 +12,6 @@ pub(super) fn run(context: &mut Context<'_>) -> Result<()> {
     let sequences = samples.sequences(&prompts);
     let device = context.device.clone();
     let total = sequences.len();
-    let values = reference_log_probs(&reference.decoder, &sequences, &device, |done| context.progress("scoring", done, total));
+    let values = completion_log_probs(&reference.decoder, &sequences, &device, |done| context.progress("scoring", done, total));
     write_json(&context.folder.join("logprobs.json"), &values)
 }

@@ -9,7 +9,7 @@ mod step;
 
 pub use language_model::train_language_model;
 pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
-pub use preference::{PairData, PreferenceRun, reference_log_probs, train_preference};
+pub use preference::{PairData, PreferenceRun, train_preference};
 pub use reward_model::{RewardModelResult, train_reward_model};
 pub use sequences::{Batch, Divergence, Sequence, completion_log_probs, divergences, scores};
 pub use step::{StepResult, Trainer};

@@ -218,19 +218,7 @@ mod tests {
         let path = folder.path().join("optimizer.safetensors");
         let parameters =
             Parameters(vec![Parameter { name: "w".into(), shape: vec![2], value: tensor(vec![1.0, -1.0], &device) }]);
-        let settings = Optimisation {
-            optimizer: Optimizer::Adamw,
-            learning_rate: 0.1,
-            warmup_steps: 0,
-            schedule: Schedule::Constant,
-            max_grad_norm: 1.0,
-            weight_decay: 0.01,
-            momentum: 0.0,
-            smoothing: 0.99,
-            epsilon: 1e-8,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-        };
+        let settings = Optimisation { optimizer: Optimizer::Adamw, learning_rate: 0.1, weight_decay: 0.01, ..sgd() };
         let gradient = || vec![tensor(vec![0.3, -0.2], &device)];
         let mut one = OptimizerState::new(&settings, &parameters);
         let middle = one.update(vec![parameters.vector(0)], gradient(), 0.1);

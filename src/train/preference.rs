@@ -1,7 +1,7 @@
 //! Preference training: one segment of a run, from one checkpoint to the next.
 
 use super::optimizer::OptimizerState;
-use super::sequences::{Batch, Sequence, completion_log_probs};
+use super::sequences::{Batch, Sequence};
 use super::step::Trainer;
 use crate::error::{Error, Result};
 use crate::methods::{Objective, PreferenceBatch};
@@ -41,16 +41,6 @@ pub struct PreferenceRun<'a> {
     pub seeds: (u64, u64),
     /// Tokens processed by the segments before.
     pub tokens: u64,
-}
-
-/// Reference log-probs of every completion.
-pub fn reference_log_probs(
-    model: &Decoder,
-    sequences: &[Sequence<'_>],
-    device: &Device,
-    progress: impl FnMut(usize),
-) -> Vec<f64> {
-    completion_log_probs(model, sequences, device, progress)
 }
 
 /// Runs one segment and returns the policy, the optimiser and one row a step.

@@ -319,6 +319,10 @@ fn a_bench_says_what_it_measured() {
 #[test]
 fn part_of_a_study_never_replaces_the_whole() {
     let lab = Lab::new();
+    lab.run(&["-q", "--only", "unlikelihood"]);
+    let left = lab.would_run(&[]);
+    assert!(left.iter().any(|(stage, _)| stage.starts_with("train dpo")), "{left:?}");
+    assert!(!left.iter().any(|(stage, _)| stage.contains("unlikelihood")), "{left:?}");
     lab.run(&["-q"]);
     let (before, plan) = (lab.frontier(), fs::read(lab.results().join("plan.json")).expect("plan.json"));
     lab.run(&["-q", "--only", "unlikelihood", "--only", "sft"]);
