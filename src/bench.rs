@@ -6,7 +6,7 @@ use crate::models::generate::{Sampling, generate};
 use crate::models::{BUILTIN_SIZES, Decoder, DecoderConfig, Policy};
 use crate::random::Stream;
 use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
-use crate::train::{Batch, PairData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
+use crate::train::{Output, PairData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
 use burn::tensor::Device;
 use serde::Serialize;
 use std::path::Path;
@@ -109,6 +109,7 @@ fn optimisation() -> Optimisation {
         learning_rate: 1e-4,
         warmup_steps: 0,
         schedule: Schedule::Constant,
+        gradient_accumulation_steps: 1,
         max_grad_norm: 10.0,
         weight_decay: 0.01,
         momentum: 0.0,
@@ -162,19 +163,17 @@ pub fn breakdown(subject: &Subject, steps: u64, device: &Device) -> Result<Break
     let tokens = sequences(subject);
     let sequences: Vec<Sequence<'_>> = tokens.iter().map(|tokens| split(tokens)).collect();
     let mut trainer = Trainer::new(&subject.model, &optimisation(), steps, device);
-    let taped = device.clone().autodiff();
     let (mut forward, mut rest, mut inference) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..steps {
         let began = Instant::now();
-        let loss = Batch::new(&sequences, false, &taped).log_probs(&trainer.model).sums().mean().neg();
-        // Reading the value waits for a device that works asynchronously.
-        let _ = loss.clone().into_scalar::<f32>();
-        forward.push(began.elapsed().as_secs_f64());
+        trainer.add(&sequences, Output::TokenLogProbs, |values| {
+            forward.push(began.elapsed().as_secs_f64());
+            Ok(values.mean().neg())
+        })?;
+        trainer.step(step)?;
+        rest.push(began.elapsed().as_secs_f64() - forward.last().copied().unwrap_or_default());
         let began = Instant::now();
-        trainer.step(step, &loss)?;
-        rest.push(began.elapsed().as_secs_f64());
-        let began = Instant::now();
-        let _ = Batch::new(&sequences, false, device).log_probs(&subject.model).sums().sum().into_scalar::<f32>();
+        let _ = completion_log_probs(&subject.model, &sequences, device, |_| ());
         inference.push(began.elapsed().as_secs_f64());
     }
     let [forward_s, backward_and_update_s, inference_s] = [forward, rest, inference].map(|times| median(after_warm_up(times)));

@@ -127,11 +127,6 @@ impl Decoder {
         Decoder { config: self.config.clone(), parameters: self.parameters.tracked(device) }
     }
 
-    /// The same weights without gradients.
-    pub fn untracked(&self) -> Self {
-        Decoder { config: self.config.clone(), parameters: self.parameters.untracked() }
-    }
-
     /// Final hidden states `[tokens, width]` of sequences of token ids, one after another without padding.
     pub fn hidden(&self, ids: &[u32], lengths: &[usize]) -> Tensor<2> {
         let positions = lengths.iter().flat_map(|length| 0..*length);
@@ -204,9 +199,12 @@ impl Decoder {
         let norm = |x, at: usize| {
             ops::layer_norm(x, self.parameters.vector(first + at), self.parameters.vector(first + at + 1), LAYER_NORM_EPSILON)
         };
-        let linear = |x, at: usize| ops::linear(x, self.parameters.matrix(first + at), self.parameters.vector(first + at + 1));
-        let x = x.clone() + linear(attend(linear(norm(x, 0), 2)), 4);
-        x.clone() + linear(ops::gelu(linear(norm(x, 6), 8)), 10)
+        let weights = |at: usize| (self.parameters.matrix(first + at), self.parameters.vector(first + at + 1));
+        let [(to_qkv, qkv_bias), (mix, mix_bias), (widen, wide_bias), (narrow, bias)] = [2, 4, 8, 10].map(weights);
+        let mixed = attend(ops::linear(norm(x.clone(), 0), to_qkv, qkv_bias));
+        let x = ops::linear_onto(x, mixed, mix, mix_bias);
+        let wide = ops::linear_then(norm(x.clone(), 6), widen, wide_bias, ops::Activation::GeluTanh);
+        ops::linear_onto(x, wide, narrow, bias)
     }
 
     fn final_norm(&self, x: Tensor<2>) -> Tensor<2> {

@@ -1,6 +1,7 @@
 //! Sampling from a policy: prompts of one length together, one forward pass a prompt, finished rows retired.
 
 use super::{Decoder, END};
+use crate::ops;
 use crate::random::Stream;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -25,8 +26,12 @@ pub struct Sampling {
     pub samples: usize,
 }
 
-/// Rows that are decoded together.
-const ROWS: usize = 512;
+/// Rows that are decoded together, at most, and at least where there are so many.
+const ROWS: [usize; 2] = [8, 512];
+/// Groups of rows that give as many threads work.
+const GROUPS: usize = 16;
+/// Weights of a model that is read once a step for all rows rather than once for each group.
+const LARGE: usize = 1 << 24;
 
 /// Draws `samples` completions after every prompt; `streams(prompt, sample)` is that row's own random stream, so a
 /// completion does not depend on which others are drawn beside it. Prompts hold their start token already.
@@ -35,24 +40,31 @@ pub fn generate(
     prompts: &[Vec<u32>],
     sampling: Sampling,
     device: &Device,
-    streams: impl Fn(usize, usize) -> Stream,
+    streams: impl Fn(usize, usize) -> Stream + Sync,
     mut progress: impl FnMut(usize),
 ) -> Vec<Vec<Completion>> {
     let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, prompt) in prompts.iter().enumerate() {
         by_length.entry(prompt.len()).or_default().push(index);
     }
+    let [least, most] = ROWS;
+    let rows = prompts.len() * sampling.samples;
+    let rows = if model.parameters.count() > LARGE { most } else { rows.div_ceil(GROUPS).clamp(least, most) };
+    let groups: Vec<(usize, &[usize])> = by_length
+        .iter()
+        .flat_map(|(length, prompts)| prompts.chunks((rows / sampling.samples).max(1)).map(|group| (*length, group)))
+        .collect();
     let mut drawn: Vec<Vec<Completion>> = vec![Vec::new(); prompts.len()];
     let mut done = 0;
-    for (length, indices) in by_length {
-        for group in indices.chunks((ROWS / sampling.samples).max(1)) {
-            let rows = decode(model, prompts, group, length, sampling, device, &streams);
+    for wave in groups.chunks(ops::threads()) {
+        let decode = |(length, group)| decode(model, prompts, group, length, sampling, device, &streams);
+        for ((_, group), rows) in wave.iter().zip(ops::side_by_side(wave.to_vec(), decode)) {
             for (row, completion) in rows.into_iter().enumerate() {
                 drawn[group[row / sampling.samples]].push(completion);
             }
             done += group.len();
-            progress(done);
         }
+        progress(done);
     }
     drawn
 }

@@ -33,19 +33,11 @@ impl Parameters {
         parameter.value.clone().reshape([parameter.shape[0], parameter.shape[1]])
     }
 
-    /// The same values as leaves of a new gradient tape on `device`.
+    /// The same values, not copied, as leaves of a new gradient tape on `device`.
     pub fn tracked(&self, device: &Device) -> Self {
         let device = device.clone().autodiff();
-        self.map(|value| Tensor::<1>::from_data(value.into_data(), &device).require_grad())
-    }
-
-    /// The same values without gradients.
-    pub fn untracked(&self) -> Self {
-        self.map(Tensor::inner)
-    }
-
-    fn map(&self, each: impl Fn(Tensor<1>) -> Tensor<1>) -> Self {
-        let with = |parameter: &Parameter| Parameter { value: each(parameter.value.clone()), ..parameter.clone() };
+        let leaf = |value: &Tensor<1>| Tensor::from_inner(value.clone()).to_device(&device).require_grad();
+        let with = |parameter: &Parameter| Parameter { value: leaf(&parameter.value), ..parameter.clone() };
         Parameters(self.0.iter().map(with).collect())
     }
 

@@ -1,10 +1,11 @@
 //! The output head, and log-probs of given tokens under it.
 //!
-//! The kernel makes logits for some rows at a time and keeps one log-sum-exp a row; the backward makes them again. With
-//! g the gradient of a log-prob, that of its logits is g (onehot(token) - softmax(logits)).
+//! The kernel makes logits for some rows and words at a time and keeps one log-sum-exp a row; the backward makes them again.
+//! With g the gradient of a log-prob, that of its logits is g (onehot(token) - softmax(logits)). A part of the vocabulary has
+//! its own rows of the embedding's gradient, and every embedding is read once for all rows.
 
 use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, worth_threads};
-use super::product::{Matrix, add_product, set_product};
+use super::product::{Matrix, add_product, product_into};
 use super::simd::{LANES, exp, greatest, padded, sum, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -78,16 +79,17 @@ struct TokenLogProbs {
     predictions: Vec<Prediction>,
 }
 
-/// Logits made at once: 512 KiB, which stay in a core's cache.
-const AT_ONCE: usize = 1 << 17;
-/// Rows that a thread takes at once.
-const CHUNK: usize = 16;
-/// Elementary operations a logit.
-const COST: usize = 12;
+/// Words of the vocabulary whose logits are made at once.
+const WORDS: usize = 512;
+/// Rows whose logits are made at once: with [`WORDS`] a mebibyte.
+const ROWS: usize = 512;
+/// Parts of the vocabulary whose shares of the hidden states' gradient are summed on their own.
+const PARTS: usize = 8;
+/// Elementary operations of a multiplication in a product, or so, as [`worth_threads`] counts.
+const COST: f32 = 0.125;
 
-/// Rows whose logits are made at once; at least 64, so that products stay worth their preparation.
-fn rows_at_once(vocabulary: usize) -> usize {
-    (AT_ONCE / vocabulary.max(1)).clamp(64, 512)
+fn operations(rows: usize, vocabulary: usize, width: usize) -> usize {
+    ((rows * vocabulary * width) as f32 * COST) as usize
 }
 
 impl Kernel<2> for TokenLogProbs {
@@ -97,28 +99,39 @@ impl Kernel<2> for TokenLogProbs {
     fn forward(&self, inputs: [FlexTensor; 2]) -> (FlexTensor, Self::Saved) {
         let [hidden, embedding] = inputs.map(contiguous);
         let [vocabulary, width] = sizes(&embedding);
-        let head = Matrix::new(floats(&embedding), vocabulary, width).transposed();
         let count = self.predictions.len();
-        let (mut log_probs, mut log_sums) = (vec![0.0; count], vec![0.0; count]);
-        let some = rows_at_once(vocabulary).min(count).max(1);
-        let mut buffers = Buffers::new(some, width, vocabulary);
-        let outputs = log_probs.chunks_mut(some).zip(log_sums.chunks_mut(some));
-        for (predictions, (log_probs, log_sums)) in self.predictions.chunks(some).zip(outputs) {
-            let (states, logits) = buffers.states(floats(&hidden), predictions.iter().map(|one| one.row));
-            set_product(logits, states, head);
-            let logits = &*logits;
-            for_chunk_pairs(
-                worth_threads(COST * logits.len()),
-                (log_probs, CHUNK),
-                (log_sums, CHUNK),
-                |index, log_probs, log_sums| {
-                    let rows = logits[index * CHUNK * vocabulary..].chunks_exact(vocabulary).zip(&predictions[index * CHUNK..]);
-                    for ((logits, one), (log_prob, log_sum)) in rows.zip(log_probs.iter_mut().zip(log_sums)) {
-                        *log_sum = log_sum_exp(logits);
-                        *log_prob = logits[one.token as usize] - *log_sum;
-                    }
-                },
-            );
+        let mut states = Vec::new();
+        let states = gather(&mut states, floats(&hidden), width, self.predictions.iter().map(|one| one.row));
+        // Of each group of words every row's log-sum-exp, then its token's logit if that is in the group.
+        let mut found = vec![0.0; vocabulary.div_ceil(WORDS) * 2 * count];
+        let threads = worth_threads(operations(count, vocabulary, width));
+        for_chunks(threads, (&mut found, 2 * count), |group, found| {
+            let words = &floats(&embedding)[group * WORDS * width..];
+            let words = &words[..words.len().min(WORDS * width)];
+            let size = words.len() / width;
+            let (log_sums, chosen) = found.split_at_mut(count);
+            let mut logits = Vec::new();
+            let outputs = log_sums.chunks_mut(ROWS).zip(chosen.chunks_mut(ROWS));
+            for (block, (predictions, (log_sums, chosen))) in self.predictions.chunks(ROWS).zip(outputs).enumerate() {
+                let states = states.rows(block * ROWS, block * ROWS + predictions.len());
+                product_into(&mut logits, states, Matrix::new(words, size, width).transposed());
+                let rows = logits.chunks_exact(size).zip(predictions);
+                for ((logits, one), (log_sum, chosen)) in rows.zip(log_sums.iter_mut().zip(chosen)) {
+                    *log_sum = log_sum_exp(logits);
+                    let word = (one.token as usize).checked_sub(group * WORDS).and_then(|word| logits.get(word));
+                    *chosen = word.copied().unwrap_or(0.0);
+                }
+            }
+        });
+        let mut row = vec![0.0; vocabulary.div_ceil(WORDS)];
+        let (mut log_probs, mut log_sums) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (index, one) in self.predictions.iter().enumerate() {
+            for (part, found) in row.iter_mut().zip(found.chunks_exact(2 * count)) {
+                *part = found[index];
+            }
+            let log_sum = log_sum_exp(&row);
+            log_probs.push(found[one.token as usize / WORDS * 2 * count + count + index] - log_sum);
+            log_sums.push(log_sum);
         }
         (new(log_probs, [count]), (hidden, embedding, log_sums))
     }
@@ -132,55 +145,65 @@ impl Kernel<2> for TokenLogProbs {
         let gradient = contiguous(gradient);
         let gradient = floats(&gradient);
         let ([rows, width], [vocabulary, _]) = (sizes(&hidden), sizes(&embedding));
-        let head = Matrix::new(floats(&embedding), vocabulary, width);
         let (mut to_hidden, mut to_embedding) = (vec![0.0; rows * width], vec![0.0; vocabulary * width]);
         // A method that has no use for the rejected completions gives them no gradient.
         let used: Vec<usize> = (0..gradient.len()).filter(|&index| gradient[index] != 0.0).collect();
-        let some = rows_at_once(vocabulary).min(used.len()).max(1);
-        let (mut buffers, mut to_states) = (Buffers::new(some, width, vocabulary), vec![0.0; some * width]);
-        for used in used.chunks(some) {
-            let row = |index: &usize| self.predictions[*index].row;
-            let (states, logits) = buffers.states(floats(&hidden), used.iter().map(row));
-            set_product(logits, states, head.transposed());
-            for_chunks(worth_threads(COST * logits.len()), (&mut *logits, CHUNK * vocabulary), |index, logits| {
-                for (logits, &index) in logits.chunks_exact_mut(vocabulary).zip(&used[index * CHUNK..]) {
-                    slopes(logits, log_sums[index], gradient[index]);
-                    logits[self.predictions[index].token as usize] += gradient[index];
+        let row = |index: &usize| self.predictions[*index].row;
+        let groups_of_part = vocabulary.div_ceil(WORDS).div_ceil(PARTS);
+        let (mut states, mut shares) = (Vec::new(), Vec::new());
+        for used in used.chunks(ROWS) {
+            let states = gather(&mut states, floats(&hidden), width, used.iter().map(row));
+            shares.clear();
+            shares.resize(vocabulary.div_ceil(groups_of_part * WORDS) * used.len() * width, 0.0);
+            for_chunk_pairs(
+                worth_threads(2 * operations(used.len(), vocabulary, width)),
+                (&mut to_embedding, groups_of_part * WORDS * width),
+                (&mut shares, used.len() * width),
+                |part, to_embedding, share| {
+                    let mut logits = Vec::new();
+                    for (group, to_words) in to_embedding.chunks_mut(WORDS * width).enumerate() {
+                        let first = (part * groups_of_part + group) * WORDS;
+                        let size = to_words.len() / width;
+                        let words = Matrix::new(&floats(&embedding)[first * width..][..to_words.len()], size, width);
+                        product_into(&mut logits, states, words.transposed());
+                        for (logits, &index) in logits.chunks_exact_mut(size).zip(used) {
+                            slopes(logits, log_sums[index], gradient[index]);
+                            let word = (self.predictions[index].token as usize).checked_sub(first);
+                            if let Some(logit) = word.and_then(|word| logits.get_mut(word)) {
+                                *logit += gradient[index];
+                            }
+                        }
+                        let slopes = Matrix::new(&logits, used.len(), size);
+                        add_product(share, slopes, words);
+                        add_product(to_words, slopes.transposed(), states);
+                    }
+                },
+            );
+            for share in shares.chunks_exact(used.len() * width) {
+                for (share, row) in share.chunks_exact(width).zip(used.iter().map(row)) {
+                    for (sum, share) in to_hidden[row * width..].iter_mut().zip(share) {
+                        *sum += share;
+                    }
                 }
-            });
-            let slopes = Matrix::new(logits, used.len(), vocabulary);
-            let to_states = &mut to_states[..used.len() * width];
-            set_product(to_states, slopes, head);
-            for (state, row) in to_states.chunks_exact(width).zip(used.iter().map(row)) {
-                to_hidden[row * width..][..width].copy_from_slice(state);
             }
-            add_product(&mut to_embedding, slopes.transposed(), states);
         }
         [Some(new(to_hidden, [rows, width])), Some(new(to_embedding, [vocabulary, width]))]
     }
 }
 
-/// Room for some rows of hidden states and their logits.
-struct Buffers {
-    states: Vec<f32>,
-    logits: Vec<f32>,
+/// These rows of the hidden states one after another.
+fn gather<'a>(
+    states: &'a mut Vec<f32>,
+    hidden: &[f32],
     width: usize,
-    vocabulary: usize,
-}
-
-impl Buffers {
-    fn new(rows: usize, width: usize, vocabulary: usize) -> Self {
-        Buffers { states: vec![0.0; rows * width], logits: vec![0.0; rows * vocabulary], width, vocabulary }
+    rows: impl ExactSizeIterator<Item = usize>,
+) -> Matrix<'a> {
+    let count = rows.len();
+    states.clear();
+    for row in rows {
+        states.extend_from_slice(&hidden[row * width..][..width]);
     }
-
-    /// These rows of the hidden states one after another, and room for their logits.
-    fn states(&mut self, hidden: &[f32], rows: impl ExactSizeIterator<Item = usize>) -> (Matrix<'_>, &mut [f32]) {
-        let (count, width) = (rows.len(), self.width);
-        for (state, row) in self.states.chunks_exact_mut(width).zip(rows) {
-            state.copy_from_slice(&hidden[row * width..][..width]);
-        }
-        (Matrix::new(&self.states[..count * width], count, width), &mut self.logits[..count * self.vocabulary])
-    }
+    Matrix::new(states, count, width)
 }
 
 vectorised! {
@@ -234,7 +257,7 @@ mod tests {
 
     #[test]
     fn fused_is_plain() {
-        for sizes in [[1, 1, 1], [3, 5, 7], [130, 16, 50], [70, 9, 2049], [600, 64, 300]] {
+        for sizes in [[1, 1, 1], [3, 5, 7], [130, 16, 50], [70, 9, 2049], [600, 64, 300], [20, 3, 9001]] {
             let [rows, width, vocabulary] = sizes;
             let case = Case::new(&[&[rows, width], &[vocabulary, width]], 0.7);
             case.agrees(run(token_log_probs, sizes), run(token_log_probs_plain, sizes));

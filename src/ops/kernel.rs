@@ -13,6 +13,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex};
 use burn::tensor::{Bytes, DType, Shape, Tensor};
 use rayon::prelude::*;
+use std::cell::Cell;
 use std::fmt::Debug;
 
 /// An operation of N inputs on the CPU, with its derivative.
@@ -60,7 +61,7 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
 }
 
 /// Whether a tensor lives where the kernels run: in f32 on Flex, with or without gradients.
-pub(crate) fn is_on_cpu<const D: usize>(tensor: &Tensor<D>) -> bool {
+pub fn is_on_cpu<const D: usize>(tensor: &Tensor<D>) -> bool {
     let device = tensor.device().without_autodiff();
     tensor.dtype() == DType::F32 && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
@@ -96,15 +97,42 @@ pub(crate) fn sizes(matrix: &FlexTensor) -> [usize; 2] {
 /// Below this many elementary operations, starting threads costs more than they save.
 const WORTH_THREADS: usize = 1 << 18;
 
+thread_local! {
+    /// Whether kernels called from this thread keep to it.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Whether `operations` are to be shared out among threads.
 pub(crate) fn worth_threads(operations: usize) -> bool {
-    operations >= WORTH_THREADS && rayon::current_num_threads() > 1
+    operations >= WORTH_THREADS && threads() > 1
+}
+
+/// Runs `work` with its kernels kept to this thread.
+fn alone<T>(work: impl FnOnce() -> T) -> T {
+    let before = ALONE.replace(true);
+    let result = work();
+    ALONE.set(before);
+    result
+}
+
+/// Threads that work started from here may use.
+pub fn threads() -> usize {
+    if ALONE.get() { 1 } else { rayon::current_num_threads().max(1) }
+}
+
+/// `each` of every item, in their order. Where there are items for every thread they run side by side, each on one thread;
+/// otherwise one after another, each on all threads.
+pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
+    if items.len() < threads().max(2) || threads() == 1 {
+        return items.into_iter().map(each).collect();
+    }
+    items.into_par_iter().map(|item| alone(|| each(item))).collect()
 }
 
 /// Calls `each` with the index of every chunk and its part of an output.
 pub(crate) fn for_chunks(threads: bool, (out, size): (&mut [f32], usize), each: impl Fn(usize, &mut [f32]) + Sync + Send) {
     if threads {
-        out.par_chunks_mut(size.max(1)).enumerate().for_each(|(index, out)| each(index, out));
+        out.par_chunks_mut(size.max(1)).enumerate().for_each(|(index, out)| alone(|| each(index, out)));
     } else {
         out.chunks_mut(size.max(1)).enumerate().for_each(|(index, out)| each(index, out));
     }
@@ -120,7 +148,7 @@ pub(crate) fn for_chunk_pairs(
     let (first_size, second_size) = (first_size.max(1), second_size.max(1));
     if threads {
         let chunks = first.par_chunks_mut(first_size).zip(second.par_chunks_mut(second_size));
-        chunks.enumerate().for_each(|(index, (first, second))| each(index, first, second));
+        chunks.enumerate().for_each(|(index, (first, second))| alone(|| each(index, first, second)));
     } else {
         let chunks = first.chunks_mut(first_size).zip(second.chunks_mut(second_size));
         chunks.enumerate().for_each(|(index, (first, second))| each(index, first, second));
@@ -130,7 +158,7 @@ pub(crate) fn for_chunk_pairs(
 /// Calls `each` with every run of `size` items.
 pub(crate) fn for_groups<T: Send>(threads: bool, (items, size): (&mut [T], usize), each: impl Fn(&mut [T]) + Sync + Send) {
     if threads {
-        items.par_chunks_mut(size).for_each(each);
+        items.par_chunks_mut(size).for_each(|items| alone(|| each(items)));
     } else {
         items.chunks_mut(size).for_each(each);
     }

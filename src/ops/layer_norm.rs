@@ -3,7 +3,7 @@
 //! With z = (x - mean) / deviation and d = g gain, the backward is dx = (d - mean(d) - z mean(d z)) / deviation,
 //! dgain = sum of g z, dbias = sum of g over rows.
 
-use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, is_on_cpu, new, record, sizes, worth_threads};
+use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, is_on_cpu, new, record, sizes, worth_threads, writable};
 use super::simd::{LANES, multiply_add, sum, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -81,12 +81,12 @@ impl Kernel<3> for LayerNorm {
     }
 
     fn backward(&self, (x, gain, moments): Self::Saved, gradient: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let gradient = contiguous(gradient);
+        let mut gradient = writable(gradient);
         let [rows, width] = sizes(&x);
-        let mut to_x = floats(&gradient).to_vec();
+        let to_x = gradient.storage_mut::<f32>();
         let mut partial = vec![0.0; rows.div_ceil(CHUNK) * 2 * width];
         let threads = worth_threads(COST * to_x.len());
-        for_chunk_pairs(threads, (&mut to_x, CHUNK * width), (&mut partial, 2 * width), |index, to_x, partial| {
+        for_chunk_pairs(threads, (to_x, CHUNK * width), (&mut partial, 2 * width), |index, to_x, partial| {
             let (to_gain, to_bias) = partial.split_at_mut(width);
             let x = &floats(&x)[index * CHUNK * width..][..to_x.len()];
             propagate(to_x, x, &moments[2 * index * CHUNK..], floats(&gain), to_gain, to_bias);
@@ -98,7 +98,7 @@ impl Kernel<3> for LayerNorm {
             }
         }
         let to_bias = sums.split_off(width);
-        [Some(new(to_x, [rows, width])), Some(new(sums, [width])), Some(new(to_bias, [width]))]
+        [Some(gradient), Some(new(sums, [width])), Some(new(to_bias, [width]))]
     }
 }
 

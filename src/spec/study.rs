@@ -50,6 +50,8 @@ pub struct Optimisation {
     pub warmup_steps: u64,
     /// What follows the warm-up.
     pub schedule: Schedule,
+    /// Parts of a batch that are run one after another, to save memory.
+    pub gradient_accumulation_steps: usize,
     /// Global gradient norm above which the gradient is scaled down.
     pub max_grad_norm: f64,
     /// SGD and RMSprop: added to the gradient. AdamW: decoupled.
@@ -73,6 +75,7 @@ impl Optimisation {
         "learning_rate",
         "warmup_steps",
         "schedule",
+        "gradient_accumulation_steps",
         "max_grad_norm",
         "weight_decay",
         "momentum",

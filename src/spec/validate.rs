@@ -141,6 +141,7 @@ pub fn optimisation(values: &Optimisation, table: &Table, fallback: &Span) -> Ve
     let positive = |value: f64| value > 0.0 && value.is_finite();
     let share = |value: f64| (0.0..1.0).contains(&value);
     that(positive(values.learning_rate), "learning_rate", "must be greater than 0", "for example 1e-4");
+    that(values.gradient_accumulation_steps > 0, "gradient_accumulation_steps", "must be at least 1", "1 runs a batch at once");
     that(
         positive(values.max_grad_norm),
         "max_grad_norm",

@@ -1,7 +1,7 @@
 //! Maximum likelihood on sequences: the base model, the reference policy, and the held-out judge of fluency.
 
-use super::sequences::{Batch, Sequence};
-use super::step::Trainer;
+use super::sequences::{Sequence, rows_of_completions};
+use super::step::{Output, Trainer};
 use crate::error::Result;
 use crate::methods::sft::sft_loss;
 use crate::models::Decoder;
@@ -23,7 +23,6 @@ pub fn train_language_model(
 ) -> Result<(Decoder, Vec<TrainRow>)> {
     let steps = training.size.steps;
     let mut trainer = Trainer::new(model, &training.optimisation, steps, device);
-    let taped = device.clone().autodiff();
     let mut rows = Vec::new();
     let mut queue: Vec<usize> = Vec::new();
     let mut tokens = 0;
@@ -40,8 +39,12 @@ pub fn train_language_model(
             .collect();
         let predicted: usize = batch.iter().map(|sequence| sequence.completion.len()).sum();
         let per_token = batch.len() as f64 / predicted.max(1) as f64;
-        let loss = sft_loss(Batch::new(&batch, false, &taped).log_probs(&trainer.model).sums()).mean();
-        let result = trainer.step(step, &loss)?;
+        for part in batch.chunks(batch.len().div_ceil(training.optimisation.gradient_accumulation_steps)) {
+            let share = part.len() as f64 / batch.len() as f64;
+            let loss = |values| sft_loss(rows_of_completions(values, part).sums()).mean().mul_scalar(share);
+            trainer.add(part, Output::TokenLogProbs, |values| Ok(loss(values)))?;
+        }
+        let result = trainer.step(step)?;
         tokens += predicted as u64;
         let row = TrainRow {
             step: step + 1,
@@ -55,5 +58,5 @@ pub fn train_language_model(
         progress(&row);
         rows.push(row);
     }
-    Ok((trainer.model.untracked(), rows))
+    Ok((trainer.model, rows))
 }

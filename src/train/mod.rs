@@ -2,6 +2,7 @@
 
 mod language_model;
 mod optimizer;
+mod pairs;
 mod preference;
 mod reward_model;
 mod sequences;
@@ -9,7 +10,8 @@ mod step;
 
 pub use language_model::train_language_model;
 pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
-pub use preference::{PairData, PreferenceRun, train_preference};
+pub use pairs::PairData;
+pub use preference::{PreferenceRun, train_preference};
 pub use reward_model::{RewardModelResult, train_reward_model};
 pub use sequences::{Batch, Divergence, Sequence, completion_log_probs, divergences, scores};
-pub use step::{StepResult, Trainer};
+pub use step::{Output, StepResult, Trainer};

@@ -2,16 +2,17 @@
 
 use crate::error::{Error, Result};
 use crate::models::{Parameter, Parameters, tensor};
+use crate::ops::{Rule, sum_of_squares, update};
 use crate::spec::{Optimisation, Optimizer, Schedule};
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
 
-/// An optimiser with its state: for every weight two vectors, of which a method may use none.
+/// An optimiser with its state.
 pub struct OptimizerState {
     settings: Optimisation,
     step: u64,
-    first: Vec<Tensor<1>>,
-    second: Vec<Tensor<1>>,
+    /// Of every state of the update rule a vector for every weight.
+    states: Vec<Vec<Tensor<1>>>,
 }
 
 /// Learning rate of step `step` (from 0) of `steps`: warm-up factor min(1, (step + 1) / (warmup_steps + 1)) as in the
@@ -31,8 +32,7 @@ pub fn learning_rate(settings: &Optimisation, step: u64, steps: u64) -> f64 {
 
 /// Euclidean norm over all gradients together, in f64.
 pub fn global_norm(gradients: &[Tensor<1>]) -> f64 {
-    let squares = |gradient: &Tensor<1>| gradient.to_data().iter::<f32>().map(|g| f64::from(g).powi(2)).sum::<f64>();
-    gradients.iter().map(squares).sum::<f64>().sqrt()
+    gradients.iter().map(sum_of_squares).sum::<f64>().sqrt()
 }
 
 /// The factor of torch.nn.utils.clip_grad_norm_: min(1, max / (norm + 1e-6)).
@@ -44,79 +44,37 @@ impl OptimizerState {
     /// A fresh state for these weights.
     pub fn new(settings: &Optimisation, parameters: &Parameters) -> Self {
         let zeros = || parameters.0.iter().map(|p| p.value.clone().inner().zeros_like()).collect();
-        OptimizerState { settings: settings.clone(), step: 0, first: zeros(), second: zeros() }
+        OptimizerState { settings: settings.clone(), step: 0, states: (0..rule(settings, 1).states()).map(|_| zeros()).collect() }
     }
 
-    /// The new value of every weight after one step at this learning rate. `values` and `gradients` are outside the
-    /// gradient tape and in the order of the weights.
-    pub fn update(&mut self, values: Vec<Tensor<1>>, gradients: Vec<Tensor<1>>, rate: f64) -> Vec<Tensor<1>> {
+    /// The new value of every weight after one step at this learning rate, down `scale` times the gradients. `values` and
+    /// `gradients` are outside the gradient tape and in the order of the weights.
+    pub fn update(&mut self, values: Vec<Tensor<1>>, gradients: Vec<Tensor<1>>, rate: f64, scale: f64) -> Vec<Tensor<1>> {
         self.step += 1;
-        let step = |(index, (value, gradient)): (usize, (Tensor<1>, Tensor<1>))| match self.settings.optimizer {
-            Optimizer::Rmsprop => self.rmsprop(index, value, gradient, rate),
-            Optimizer::Adamw => self.adamw(index, value, gradient, rate),
-            Optimizer::Sgd => self.sgd(index, value, gradient, rate),
+        let rule = rule(&self.settings, self.step);
+        let step = |(index, (value, gradient)): (usize, (Tensor<1>, Tensor<1>))| {
+            let mut states: Vec<&mut Tensor<1>> = self.states.iter_mut().map(|state| &mut state[index]).collect();
+            update(rule, rate, scale, value, gradient, &mut states)
         };
         values.into_iter().zip(gradients).enumerate().map(step).collect()
     }
 
-    /// torch.optim.RMSprop: v = a v + (1 - a) g^2; b = m b + g / (sqrt(v) + eps); p -= lr b.
-    fn rmsprop(&mut self, index: usize, value: Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
-        let s = &self.settings;
-        let gradient = decayed(gradient, &value, s.weight_decay);
-        let square = gradient.clone() * gradient.clone();
-        let average = take(&mut self.first[index]).mul_scalar(s.smoothing) + square.mul_scalar(1.0 - s.smoothing);
-        self.first[index] = average.clone();
-        let mut direction = gradient / average.sqrt().add_scalar(s.epsilon);
-        if s.momentum > 0.0 {
-            direction = take(&mut self.second[index]).mul_scalar(s.momentum) + direction;
-            self.second[index] = direction.clone();
-        }
-        value - direction.mul_scalar(rate)
-    }
-
-    /// torch.optim.AdamW: p *= 1 - lr wd; p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps).
-    fn adamw(&mut self, index: usize, value: Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
-        let s = &self.settings;
-        let square = gradient.clone() * gradient.clone();
-        let mean = take(&mut self.first[index]).mul_scalar(s.adam_beta1) + gradient.mul_scalar(1.0 - s.adam_beta1);
-        let variance = take(&mut self.second[index]).mul_scalar(s.adam_beta2) + square.mul_scalar(1.0 - s.adam_beta2);
-        self.first[index] = mean.clone();
-        self.second[index] = variance.clone();
-        let power = self.step as i32;
-        let (bias1, bias2) = (1.0 - s.adam_beta1.powi(power), 1.0 - s.adam_beta2.powi(power));
-        let scale = variance.sqrt().div_scalar(bias2.sqrt()).add_scalar(s.epsilon);
-        let value = if s.weight_decay > 0.0 { value.mul_scalar(1.0 - rate * s.weight_decay) } else { value };
-        value - mean.div(scale).mul_scalar(rate / bias1)
-    }
-
-    /// torch.optim.SGD: b = m b + g (b = g at the first step); p -= lr b.
-    fn sgd(&mut self, index: usize, value: Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
-        let s = &self.settings;
-        let mut direction = decayed(gradient, &value, s.weight_decay);
-        if s.momentum > 0.0 {
-            direction = take(&mut self.first[index]).mul_scalar(s.momentum) + direction;
-            self.first[index] = direction.clone();
-        }
-        value - direction.mul_scalar(rate)
-    }
-
     /// Writes the state as safetensors, in the order of the weights.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let named = |prefix: &str, tensors: &[Tensor<1>]| -> Vec<Parameter> {
+        let named = |(state, tensors): (usize, &Vec<Tensor<1>>)| -> Vec<Parameter> {
             let parameter = |(index, value): (usize, &Tensor<1>)| Parameter {
-                name: format!("{prefix}.{index:04}"),
+                name: name(state, index),
                 shape: value.dims().to_vec(),
                 value: value.clone(),
             };
             tensors.iter().enumerate().map(parameter).collect()
         };
-        let mut all = named("first", &self.first);
-        all.extend(named("second", &self.second));
+        let mut all: Vec<Parameter> = self.states.iter().enumerate().flat_map(named).collect();
         let step = Parameter {
             name: "step".into(),
             shape: vec![1],
             // Exact in f32 up to 16 million steps.
-            value: tensor(vec![self.step as f32], &self.first[0].device()),
+            value: tensor(vec![self.step as f32], &Device::flex()),
         };
         all.push(step);
         Parameters(all).save(path)
@@ -124,28 +82,37 @@ impl OptimizerState {
 
     /// Reads what [`save`](Self::save) wrote for the same weights.
     pub fn load(settings: &Optimisation, parameters: &Parameters, path: &Path, device: &Device) -> Result<Self> {
-        let mut expected = Vec::new();
-        for prefix in ["first", "second"] {
-            let shape = |p: &Parameter| vec![p.shape.iter().product::<usize>()];
-            expected.extend(parameters.0.iter().enumerate().map(|(index, p)| (format!("{prefix}.{index:04}"), shape(p))));
-        }
+        let states = rule(settings, 1).states();
+        let shape = |p: &Parameter| vec![p.shape.iter().product::<usize>()];
+        let named = |state: usize| parameters.0.iter().enumerate().map(move |(index, p)| (name(state, index), shape(p)));
+        let mut expected: Vec<(String, Vec<usize>)> = (0..states).flat_map(named).collect();
         expected.push(("step".to_owned(), vec![1]));
         let mut values: Vec<Tensor<1>> = Parameters::load(path, &expected, device)?.0.into_iter().map(|p| p.value).collect();
         let step = values.pop().map(|step| crate::models::values(&step)[0] as u64);
-        let second = values.split_off(parameters.0.len());
         let step = step.ok_or_else(|| Error::Other(format!("{} has no step", path.display())))?;
-        Ok(OptimizerState { settings: settings.clone(), step, first: values, second })
+        let states = (0..states).map(|_| values.drain(..parameters.0.len()).collect()).collect();
+        Ok(OptimizerState { settings: settings.clone(), step, states })
     }
 }
 
-/// Takes a tensor out of its place, so that the backend may write into it.
-fn take(place: &mut Tensor<1>) -> Tensor<1> {
-    let device = place.device();
-    std::mem::replace(place, Tensor::zeros([1], &device))
+/// Name of a weight's state in the file.
+fn name(state: usize, index: usize) -> String {
+    format!("{}.{index:04}", ["first", "second"][state])
 }
 
-fn decayed(gradient: Tensor<1>, value: &Tensor<1>, weight_decay: f64) -> Tensor<1> {
-    if weight_decay > 0.0 { gradient + value.clone().mul_scalar(weight_decay) } else { gradient }
+/// The update rule at step `step`, from 1.
+fn rule(settings: &Optimisation, step: u64) -> Rule {
+    let s = settings;
+    let (epsilon, weight_decay, momentum) = (s.epsilon, s.weight_decay, s.momentum);
+    match s.optimizer {
+        Optimizer::Rmsprop => Rule::Rmsprop { smoothing: s.smoothing, epsilon, momentum, weight_decay },
+        Optimizer::Adamw => {
+            let (beta1, beta2) = (s.adam_beta1, s.adam_beta2);
+            let bias = |beta: f64| 1.0 - beta.powf(step as f64);
+            Rule::Adamw { beta1, beta2, bias1: bias(beta1), bias2: bias(beta2), epsilon, weight_decay }
+        }
+        Optimizer::Sgd => Rule::Sgd { momentum, weight_decay },
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +141,7 @@ mod tests {
                 learning_rate: set("lr", 0.0),
                 warmup_steps: case["warmup_steps"].as_u64().expect("warmup"),
                 schedule: Schedule::Constant,
+                gradient_accumulation_steps: 1,
                 max_grad_norm: case["max_grad_norm"].as_f64().expect("norm"),
                 weight_decay: set("weight_decay", 0.0),
                 momentum: set("momentum", 0.0),
@@ -201,7 +169,7 @@ mod tests {
                 let norm = global_norm(&gradients);
                 assert!((norm - step["total_norm"].as_f64().expect("norm")).abs() < 1e-5, "{name}: norm of step {index}");
                 let factor = clip_factor(norm, settings.max_grad_norm);
-                values = state.update(values, gradients.into_iter().map(|g| g.mul_scalar(factor)).collect(), rate);
+                values = state.update(values, gradients, rate, factor);
                 for (value, wanted) in values.iter().zip(step["params"].as_array().expect("params")) {
                     for (got, wanted) in crate::models::values(value).iter().zip(floats(wanted)) {
                         assert!((got - wanted).abs() < 2e-6, "{name}: step {index}: {got} is not {wanted}");
@@ -221,10 +189,10 @@ mod tests {
         let settings = Optimisation { optimizer: Optimizer::Adamw, learning_rate: 0.1, weight_decay: 0.01, ..sgd() };
         let gradient = || vec![tensor(vec![0.3, -0.2], &device)];
         let mut one = OptimizerState::new(&settings, &parameters);
-        let middle = one.update(vec![parameters.vector(0)], gradient(), 0.1);
+        let middle = one.update(vec![parameters.vector(0)], gradient(), 0.1, 1.0);
         one.save(&path).expect("saved");
         let mut other = OptimizerState::load(&settings, &parameters, &path, &device).expect("loaded");
-        let (a, b) = (one.update(middle.clone(), gradient(), 0.1), other.update(middle, gradient(), 0.1));
+        let (a, b) = (one.update(middle.clone(), gradient(), 0.1, 1.0), other.update(middle, gradient(), 0.1, 1.0));
         assert_eq!(crate::models::values(&a[0]), crate::models::values(&b[0]));
     }
 
@@ -243,6 +211,7 @@ mod tests {
             learning_rate: 1.0,
             warmup_steps: 0,
             schedule: Schedule::Constant,
+            gradient_accumulation_steps: 1,
             max_grad_norm: 1.0,
             weight_decay: 0.0,
             momentum: 0.0,

@@ -1,16 +1,15 @@
 //! The learned reward: a scalar head on the reference policy, Bradley-Terry loss, the best epoch on validation pairs.
 
-use super::preference::PairData;
-use super::sequences::{Batch, Sequence, scores};
-use super::step::Trainer;
+use super::pairs::{Distinct, PairData, index};
+use super::sequences::{Sequence, scores};
+use super::step::{Output, Trainer};
 use crate::error::Result;
 use crate::methods::reward_model::bradley_terry_loss;
 use crate::models::Decoder;
 use crate::random::Stream;
 use crate::report::rows::TrainRow;
 use crate::spec::RewardModelTraining;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use std::collections::HashMap;
+use burn::tensor::{Device, Tensor};
 use std::time::Instant;
 
 /// A trained reward model.
@@ -44,7 +43,6 @@ pub fn train_reward_model(
     let per_epoch = pairs.len().div_ceil(batch_pairs) as u64;
     let steps = per_epoch * training.size.epochs;
     let mut trainer = Trainer::new(&reference.with_scalar_head(device), &training.optimisation, steps, device);
-    let taped = device.clone().autodiff();
     let mut rows = Vec::new();
     let mut best: Option<(f64, Decoder)> = None;
     let mut validation_accuracy = Vec::new();
@@ -57,13 +55,24 @@ pub fn train_reward_model(
         let shuffled: Vec<(usize, usize)> = order.into_iter().flat_map(|group| std::mem::take(&mut groups[group])).collect();
         for batch in shuffled.chunks(batch_pairs) {
             let began = Instant::now();
-            let (chosen, rejected, used) = score_pairs(&trainer.model, data, batch, &taped);
-            let loss = bradley_terry_loss(chosen.clone(), rejected.clone(), 0.0).mean();
+            let (mut chosen, mut rejected, mut used) = (Vec::new(), Vec::new(), 0);
+            for part in batch.chunks(batch.len().div_ceil(training.optimisation.gradient_accumulation_steps)) {
+                let distinct = Distinct::of(part, true);
+                let sequences = distinct.sequences(data);
+                used += sequences.iter().map(Sequence::len).sum::<usize>();
+                trainer.add(&sequences, Output::Scores, |scores| {
+                    let of = |rows: &[i32]| scores.clone().select(0, index(rows, &scores.device()));
+                    let (better, worse) = (of(&distinct.chosen), of(&distinct.rejected));
+                    let host = |values: &Tensor<1>| -> Vec<f64> { values.to_data().iter::<f32>().map(f64::from).collect() };
+                    chosen.extend(host(&better));
+                    rejected.extend(host(&worse));
+                    let share = part.len() as f64 / batch.len() as f64;
+                    Ok(bradley_terry_loss(better, worse, 0.0).mean().mul_scalar(share))
+                })?;
+            }
             let step = rows.len() as u64;
-            let result = trainer.step(step, &loss)?;
+            let result = trainer.step(step)?;
             tokens += used as u64;
-            let host = |values: Tensor<1>| -> Vec<f64> { values.to_data().iter::<f32>().map(f64::from).collect() };
-            let (chosen, rejected) = (host(chosen), host(rejected));
             let count = chosen.len() as f64;
             let right = chosen.iter().zip(&rejected).filter(|(chosen, rejected)| chosen > rejected).count();
             let (mean_chosen, mean_rejected) = (chosen.iter().sum::<f64>() / count, rejected.iter().sum::<f64>() / count);
@@ -83,36 +92,17 @@ pub fn train_reward_model(
             progress(&row, steps);
             rows.push(row);
         }
-        let model = trainer.model.untracked();
+        let model = trainer.model.clone();
         let accuracy = accuracy(&model, data, if validation.is_empty() { &pairs } else { &validation }, device);
         validation_accuracy.push(accuracy);
         if best.as_ref().is_none_or(|(before, _)| accuracy > *before) {
             best = Some((accuracy, model));
         }
     }
-    let model = best.map_or_else(|| trainer.model.untracked(), |(_, model)| model);
+    let model = best.map_or(trainer.model, |(_, model)| model);
     let all = scores(&model, &data.sequences, device, |_| ());
     let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
     Ok(RewardModelResult { model, validation_accuracy, mean, rows })
-}
-
-fn score_pairs(model: &Decoder, data: &PairData<'_>, pairs: &[(usize, usize)], device: &Device) -> (Tensor<1>, Tensor<1>, usize) {
-    let mut row_of: HashMap<usize, i32> = HashMap::new();
-    let mut sequences: Vec<Sequence<'_>> = Vec::new();
-    let mut row = |completion: usize| {
-        *row_of.entry(completion).or_insert_with(|| {
-            sequences.push(data.sequences[completion]);
-            sequences.len() as i32 - 1
-        })
-    };
-    let (chosen, rejected): (Vec<i32>, Vec<i32>) = pairs.iter().map(|pair| (row(pair.0), row(pair.1))).unzip();
-    let tokens = sequences.iter().map(Sequence::len).sum();
-    let scores = Batch::new(&sequences, true, device).scores(model);
-    let pick = |rows: Vec<i32>| -> Tensor<1> {
-        let index: Tensor<1, Int> = Tensor::from_data(TensorData::new(rows, [pairs.len()]), device);
-        scores.clone().select(0, index)
-    };
-    (pick(chosen), pick(rejected), tokens)
 }
 
 fn accuracy(model: &Decoder, data: &PairData<'_>, pairs: &[(usize, usize)], device: &Device) -> f64 {

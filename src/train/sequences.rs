@@ -2,7 +2,7 @@
 
 use crate::methods::TokenLogProbs;
 use crate::models::Decoder;
-use crate::ops::Prediction;
+use crate::ops::{self, Prediction};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
 
 /// A prompt (its start token included) and what follows it.
@@ -28,6 +28,28 @@ impl Sequence<'_> {
     fn tokens(&self) -> impl Iterator<Item = u32> {
         self.prompt.iter().chain(self.completion).copied()
     }
+}
+
+/// Log-probs of completion tokens, sequence after sequence `[completion tokens]`, as one row a sequence.
+pub fn rows_of_completions(values: Tensor<1>, sequences: &[Sequence<'_>]) -> TokenLogProbs {
+    let device = values.device();
+    let lengths = || sequences.iter().map(|sequence| sequence.completion.len());
+    let (rows, longest) = (sequences.len(), lengths().max().unwrap_or(0));
+    let mut places = Vec::with_capacity(rows * longest);
+    let mut mask = Vec::with_capacity(rows * longest);
+    let mut first = 0;
+    for length in lengths() {
+        // A place behind a completion's end reads its own row's first value, which is finite, and is masked.
+        places.extend((0..longest).map(|index| first + if index < length { index } else { 0 }));
+        mask.extend((0..longest).map(|index| if index < length { 1.0_f32 } else { 0.0 }));
+        first += length;
+    }
+    let values = values.select(0, indices(&places, &device)).reshape([rows, longest]);
+    TokenLogProbs { values, mask: Tensor::from_data(TensorData::new(mask, [rows, longest]), &device) }
+}
+
+fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]), device)
 }
 
 /// Sequences one after another, without padding, and where their completions are.
@@ -59,26 +81,14 @@ impl Batch {
         Batch { ids, lengths: sequences.iter().map(length).collect(), predictions, completions, last, device: device.clone() }
     }
 
-    /// log p of every completion token under a model.
-    pub fn log_probs(&self, model: &Decoder) -> TokenLogProbs {
-        let values = model.token_log_probs(self.hidden(model), &self.predictions);
-        let (rows, longest) = (self.completions.len(), self.completions.iter().copied().max().unwrap_or(0));
-        let mut places = Vec::with_capacity(rows * longest);
-        let mut mask = Vec::with_capacity(rows * longest);
-        let mut first = 0;
-        for length in &self.completions {
-            // A place behind a completion's end reads its own row's first value, which is finite, and is masked.
-            places.extend((0..longest).map(|index| first + if index < *length { index } else { 0 }));
-            mask.extend((0..longest).map(|index| if index < *length { 1.0_f32 } else { 0.0 }));
-            first += length;
-        }
-        let values = values.select(0, self.indices(&places)).reshape([rows, longest]);
-        TokenLogProbs { values, mask: Tensor::from_data(TensorData::new(mask, [rows, longest]), &self.device) }
+    /// log p of every completion token under a model, sequence after sequence, `[completion tokens]`.
+    pub fn token_log_probs(&self, model: &Decoder) -> Tensor<1> {
+        model.token_log_probs(self.hidden(model), &self.predictions)
     }
 
     /// Scores at each sequence's last token, `[rows]`, under a model with a scalar head.
     pub fn scores(&self, model: &Decoder) -> Tensor<1> {
-        model.scores(self.hidden(model).select(0, self.indices(&self.last)))
+        model.scores(self.hidden(model).select(0, indices(&self.last, &self.device)))
     }
 
     fn hidden(&self, model: &Decoder) -> Tensor<2> {
@@ -88,7 +98,7 @@ impl Batch {
     /// Log-probs of the whole vocabulary at every completion token, `[completion tokens, vocabulary]`.
     fn distributions(&self, model: &Decoder) -> Tensor<2> {
         let rows: Vec<usize> = self.predictions.iter().map(|one| one.row).collect();
-        log_softmax(model.logits(self.hidden(model).select(0, self.indices(&rows))), 1)
+        log_softmax(model.logits(self.hidden(model).select(0, indices(&rows, &self.device))), 1)
     }
 
     /// Sums over each completion's tokens, in f64.
@@ -101,10 +111,6 @@ impl Batch {
             own.iter().sum()
         };
         self.completions.iter().map(sum).collect()
-    }
-
-    fn indices(&self, rows: &[usize]) -> Tensor<1, Int> {
-        Tensor::from_data(TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]), &self.device)
     }
 }
 
@@ -120,7 +126,7 @@ pub fn completion_log_probs(
 ) -> Vec<f64> {
     in_chunks(sequences, progress, |chunk| {
         let batch = Batch::new(chunk, false, device);
-        batch.sums(&model.token_log_probs(batch.hidden(model), &batch.predictions))
+        batch.sums(&batch.token_log_probs(model))
     })
 }
 
@@ -154,7 +160,7 @@ pub fn divergences(
         let batch = Batch::new(chunk, false, device);
         let (p, q) = (batch.distributions(policy), batch.distributions(reference));
         let tokens: Vec<usize> = batch.predictions.iter().map(|one| one.token as usize).collect();
-        let tokens: Tensor<2, Int> = batch.indices(&tokens).unsqueeze_dim(1);
+        let tokens: Tensor<2, Int> = indices(&tokens, device).unsqueeze_dim(1);
         let of_tokens = |of: &Tensor<2>| of.clone().gather(1, tokens.clone());
         let probabilities = p.clone().exp();
         let columns = [
@@ -168,21 +174,25 @@ pub fn divergences(
     })
 }
 
-fn in_chunks<T: Clone + Default>(
+/// Runs sequences of like length together, and such chunks side by side.
+fn in_chunks<T: Clone + Default + Send>(
     sequences: &[Sequence<'_>],
     mut progress: impl FnMut(usize),
-    mut run: impl FnMut(&[Sequence<'_>]) -> Vec<T>,
+    run: impl Fn(&[Sequence<'_>]) -> Vec<T> + Sync,
 ) -> Vec<T> {
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|index| sequences[*index].len());
     let mut results = vec![T::default(); sequences.len()];
     let mut done = 0;
-    for chunk in order.chunks(INFERENCE_ROWS) {
-        let batch: Vec<Sequence<'_>> = chunk.iter().map(|index| sequences[*index]).collect();
-        for (index, result) in chunk.iter().zip(run(&batch)) {
-            results[*index] = result;
+    let chunks: Vec<&[usize]> = order.chunks(INFERENCE_ROWS).collect();
+    for wave in chunks.chunks(ops::threads()) {
+        let found = ops::side_by_side(wave.to_vec(), |chunk| {
+            run(&chunk.iter().map(|index| sequences[*index]).collect::<Vec<_>>())
+        });
+        for (index, result) in wave.concat().into_iter().zip(found.into_iter().flatten()) {
+            results[index] = result;
+            done += 1;
         }
-        done += chunk.len();
         progress(done);
     }
     results

@@ -1,20 +1,38 @@
-//! One optimiser step: backward, clip, update. The same for every loss.
+//! One optimiser step: forward and backward in shards, clip, update. The same for every loss.
+//!
+//! The model maps sequences to numbers, the loss maps numbers to a scalar, and only the former costs anything. So a batch's
+//! sequences are cut into shards that run side by side, each with a gradient tape of its own; the loss reads the numbers of
+//! all of them and hands back its gradient. The cut depends on the batch alone, never on the number of threads.
 
 use super::optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
+use super::sequences::{Batch, Sequence};
 use crate::error::{Error, Result};
 use crate::models::{Decoder, Parameter, Parameters};
+use crate::ops;
 use crate::spec::Optimisation;
 use burn::tensor::{Device, Tensor};
 
 /// A model that is being trained, with its optimiser.
 pub struct Trainer {
-    /// The model, its weights leaves of the gradient tape.
+    /// The model, outside of any gradient tape.
     pub model: Decoder,
     /// The optimiser's state.
     pub optimizer: OptimizerState,
     settings: Optimisation,
     steps: u64,
     device: Device,
+    /// Loss and gradients since the last step.
+    loss: f64,
+    gradients: Vec<Tensor<1>>,
+}
+
+/// What a loss is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// log p of every completion token, sequence after sequence.
+    TokenLogProbs,
+    /// A reward model's score of every sequence.
+    Scores,
 }
 
 /// What a step was like.
@@ -31,50 +49,141 @@ pub struct StepResult {
 impl Trainer {
     /// Starts from `model` with a fresh optimiser; `steps` is the length that a decaying schedule ends at.
     pub fn new(model: &Decoder, settings: &Optimisation, steps: u64, device: &Device) -> Self {
-        let model = model.tracked(device);
-        let optimizer = OptimizerState::new(settings, &model.parameters);
-        Trainer { model, optimizer, settings: settings.clone(), steps, device: device.clone() }
+        Trainer::resume(model, OptimizerState::new(settings, &model.parameters), settings, steps, device)
     }
 
     /// Goes on with a saved optimiser.
     pub fn resume(model: &Decoder, optimizer: OptimizerState, settings: &Optimisation, steps: u64, device: &Device) -> Self {
-        Trainer { model: model.tracked(device), optimizer, settings: settings.clone(), steps, device: device.clone() }
+        let (model, settings, device) = (model.clone(), settings.clone(), device.clone());
+        Trainer { model, optimizer, settings, steps, device, loss: 0.0, gradients: Vec::new() }
     }
 
-    /// Takes step `step` (from 0) down the gradient of a scalar loss. A loss or gradient that is not finite changes nothing.
-    pub fn step(&mut self, step: u64, loss: &Tensor<1>) -> Result<StepResult> {
-        let value = f64::from(loss.clone().into_scalar::<f32>());
+    /// Adds the gradient of a loss, which gets the model's numbers for `sequences`, `[numbers]`, and returns a scalar. What is
+    /// added up before a [`step`](Self::step) counts as one batch.
+    pub fn add(
+        &mut self,
+        sequences: &[Sequence<'_>],
+        output: Output,
+        loss: impl FnOnce(Tensor<1>) -> Result<Tensor<1>>,
+    ) -> Result<()> {
+        let taped = self.device.clone().autodiff();
+        let shards = match shards(sequences, self.model.parameters.count()) {
+            count if ops::is_on_cpu(&self.model.parameters.vector(0)) => split(sequences, count),
+            _ => vec![sequences],
+        };
+        let forward = |shard: &[Sequence<'_>]| {
+            let model = self.model.tracked(&self.device);
+            let batch = Batch::new(shard, output == Output::Scores, &taped);
+            let numbers = match output {
+                Output::TokenLogProbs => batch.token_log_probs(&model),
+                Output::Scores => batch.scores(&model),
+            };
+            (model.parameters, numbers)
+        };
+        let tapes = ops::side_by_side(shards, forward);
+        let numbers = Tensor::cat(tapes.iter().map(|(_, numbers)| numbers.clone().inner()).collect(), 0);
+        let numbers = Tensor::from_inner(numbers).to_device(&taped).require_grad();
+        let loss = loss(numbers.clone())?;
+        self.loss += f64::from(loss.clone().into_scalar::<f32>());
+        let slopes = numbers.grad_remove(&mut loss.backward());
+        let slopes = slopes.ok_or_else(|| Error::Other("the loss does not depend on the policy".into()))?;
+        let mut first = 0;
+        let tapes = tapes.into_iter().map(|(parameters, numbers)| {
+            let [count] = numbers.dims();
+            let slopes = Tensor::from_inner(slopes.clone().slice([first..first + count])).to_device(&taped);
+            first += count;
+            (parameters, (numbers * slopes).sum())
+        });
+        let backward = |(parameters, sum): (Parameters, Tensor<1>)| -> Vec<Tensor<1>> {
+            let mut tape = sum.backward();
+            let gradient = |p: Parameter| p.value.grad_remove(&mut tape).unwrap_or_else(|| p.value.inner().zeros_like());
+            parameters.0.into_iter().map(gradient).collect()
+        };
+        for gradients in ops::side_by_side(tapes.collect(), backward) {
+            self.gradients = match std::mem::take(&mut self.gradients) {
+                before if before.is_empty() => gradients,
+                before => before.into_iter().zip(gradients).map(|(sum, gradient)| sum + gradient).collect(),
+            };
+        }
+        Ok(())
+    }
+
+    /// Takes step `step` (from 0) down the gradients that were added. A loss or gradient that is not finite changes nothing.
+    pub fn step(&mut self, step: u64) -> Result<StepResult> {
+        let (loss, gradients) = (std::mem::take(&mut self.loss), std::mem::take(&mut self.gradients));
         let diverged = |what: &str, value: f64| {
             Err(Error::Other(format!(
                 "the {what} became {value} at step {}; the last checkpoint is kept: lower learning_rate, or raise warmup_steps",
                 step + 1
             )))
         };
-        if !value.is_finite() {
-            return diverged("loss", value);
+        if !loss.is_finite() {
+            return diverged("loss", loss);
         }
-        let mut tape = loss.backward();
-        let parameters = &self.model.parameters.0;
-        let gradients: Vec<Tensor<1>> = parameters
-            .iter()
-            .map(|p| p.value.grad_remove(&mut tape).unwrap_or_else(|| p.value.clone().inner().zeros_like()))
-            .collect();
         let grad_norm = global_norm(&gradients);
         if !grad_norm.is_finite() {
             return diverged("gradient's norm", grad_norm);
         }
-        let factor = clip_factor(grad_norm, self.settings.max_grad_norm);
-        let gradients = if factor < 1.0 { gradients.into_iter().map(|g| g.mul_scalar(factor)).collect() } else { gradients };
         let learning_rate = learning_rate(&self.settings, step, self.steps);
-        let values = parameters.iter().map(|p| p.value.clone().inner()).collect();
-        let updated = self.optimizer.update(values, gradients, learning_rate);
-        let device = self.device.clone().autodiff();
-        let leaves = parameters.iter().zip(updated).map(|(p, value)| Parameter {
-            name: p.name.clone(),
-            shape: p.shape.clone(),
-            value: Tensor::from_inner(value).to_device(&device).require_grad(),
-        });
-        self.model.parameters = Parameters(leaves.collect());
-        Ok(StepResult { loss: value, grad_norm, learning_rate })
+        let parameters = std::mem::take(&mut self.model.parameters.0);
+        let (names, values): (Vec<_>, Vec<_>) = parameters.into_iter().map(|p| ((p.name, p.shape), p.value)).unzip();
+        let updated = self.optimizer.update(values, gradients, learning_rate, clip_factor(grad_norm, self.settings.max_grad_norm));
+        let named = names.into_iter().zip(updated).map(|((name, shape), value)| Parameter { name, shape, value });
+        self.model.parameters = Parameters(named.collect());
+        Ok(StepResult { loss, grad_norm, learning_rate })
+    }
+}
+
+/// Tokens of a shard, at most: enough that its matrix products stay efficient.
+const SHARD_TOKENS: usize = 512;
+/// Weights of a model whose batches are cut: every shard has gradients of its own.
+const SHARD_PARAMETERS: usize = 1 << 24;
+
+/// Number of shards, a power of two, so that they fill any usual number of threads.
+fn shards(sequences: &[Sequence<'_>], parameters: usize) -> usize {
+    let tokens: usize = sequences.iter().map(Sequence::len).sum();
+    if parameters > SHARD_PARAMETERS { 1 } else { 1 << tokens.div_ceil(SHARD_TOKENS).max(1).ilog2() }
+}
+
+/// Sequences in their order, in `count` parts of about as many tokens; none is empty.
+fn split<'a, 'b>(mut sequences: &'a [Sequence<'b>], count: usize) -> Vec<&'a [Sequence<'b>]> {
+    let mut left: usize = sequences.iter().map(Sequence::len).sum();
+    let mut parts = Vec::with_capacity(count);
+    for parts_left in (1..=count).rev() {
+        let (mut taken, mut tokens) = (0, 0);
+        while taken < sequences.len() && (parts_left == 1 || tokens + sequences[taken].len() / 2 < left / parts_left) {
+            tokens += sequences[taken].len();
+            taken += 1;
+        }
+        let (part, rest) = sequences.split_at(taken);
+        if !part.is_empty() {
+            parts.push(part);
+        }
+        (sequences, left) = (rest, left - tokens);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn shards_hold_every_sequence_once_and_like_amounts(lengths in prop::collection::vec(1usize..60, 1..80), power in 0u32..4) {
+            let ids = vec![1_u32; 60];
+            let sequences: Vec<Sequence<'_>> =
+                lengths.iter().map(|length| Sequence { prompt: &ids[..1], completion: &ids[1..*length] }).collect();
+            let parts = split(&sequences, 1 << power);
+            prop_assert!(parts.len() <= 1 << power && parts.iter().all(|part| !part.is_empty()));
+            let joined: Vec<usize> = parts.iter().flat_map(|part| part.iter().map(Sequence::len)).collect();
+            prop_assert_eq!(&joined, &lengths);
+            let fair = lengths.iter().sum::<usize>() / (1 << power);
+            for part in parts {
+                let tokens: usize = part.iter().map(Sequence::len).sum();
+                prop_assert!(tokens <= fair + 2 * 60, "{tokens} tokens where {fair} would be fair");
+            }
+        }
     }
 }

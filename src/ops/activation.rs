@@ -1,0 +1,162 @@
+//! What follows a feed-forward layer's first product, element by element.
+//!
+//! Both forms of GELU (Hendrycks and Gimpel 2016) cost one exponential an element: (1 + tanh(u)) / 2 = s(2 u) with the logistic
+//! function s, and erf by Abramowitz and Stegun's 7.1.26, to 1.5e-7. The gate is Shazeer's SwiGLU (2020).
+
+use super::simd::{exp, multiply_add, vectorised};
+use burn::tensor::{Tensor, activation};
+
+/// What follows the product; the names in brackets are those of Hugging Face's configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) ("gelu_new").
+    GeluTanh,
+    /// x / 2 (1 + erf(x / sqrt(2))) ("gelu").
+    Gelu,
+    /// g s(g) u of rows whose first half is g and whose second half is u ("silu" with a gate).
+    SiluGate,
+}
+
+impl Activation {
+    /// Width of the result for rows of `width`.
+    pub(crate) fn width(self, width: usize) -> usize {
+        match self {
+            Activation::GeluTanh | Activation::Gelu => width,
+            Activation::SiluGate => width / 2,
+        }
+    }
+
+    /// Burn's own operations on x `[rows, width]`.
+    pub(crate) fn plain(self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Activation::GeluTanh => activation::gelu_approximate(x),
+            Activation::Gelu => activation::gelu(x),
+            Activation::SiluGate => {
+                let parts = x.chunk(2, 1);
+                activation::silu(parts[0].clone()) * parts[1].clone()
+            }
+        }
+    }
+
+    /// Adds a bias to rows of x, and writes what follows.
+    pub(super) fn apply(self, x: &mut [f32], bias: &[f32], out: &mut [f32]) {
+        match self {
+            Activation::GeluTanh => gelu_tanh(x, bias, out),
+            Activation::Gelu => gelu(x, bias, out),
+            Activation::SiluGate => silu_gate(x, bias, out),
+        }
+    }
+
+    /// The gradient of rows of x, from that of what followed.
+    pub(super) fn propagate(self, x: &[f32], gradient: &[f32], to_x: &mut [f32], width: usize) {
+        match self {
+            Activation::GeluTanh => gelu_tanh_slopes(x, gradient, to_x),
+            Activation::Gelu => gelu_slopes(x, gradient, to_x),
+            Activation::SiluGate => silu_gate_slopes(x, gradient, to_x, width),
+        }
+    }
+}
+
+/// 2 sqrt(2 / pi)
+const SLOPE: f32 = 1.595_769;
+const CUBIC: f32 = 0.044_715;
+
+#[inline(always)]
+fn logistic<const FMA: bool>(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<FMA>(-x))
+}
+
+/// The standard normal's distribution function, and e^(-x^2 / 2).
+#[inline(always)]
+fn normal<const FMA: bool>(x: f32) -> (f32, f32) {
+    let magnitude = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let bell = exp::<FMA>(-magnitude * magnitude);
+    let t = 1.0 / multiply_add::<FMA>(0.327_591_1, magnitude, 1.0);
+    let mut p = 1.061_405_4;
+    for coefficient in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+        p = multiply_add::<FMA>(p, t, coefficient);
+    }
+    let outside = 0.5 * p * t * bell;
+    (if x > 0.0 { 1.0 - outside } else { outside }, bell)
+}
+
+vectorised! {
+    fn gelu_tanh(x: &mut [f32], bias: &[f32], out: &mut [f32]) {
+        let width = bias.len().max(1);
+        for (x, out) in x.chunks_exact_mut(width).zip(out.chunks_exact_mut(width)) {
+            for ((x, bias), out) in x.iter_mut().zip(bias).zip(out) {
+                *x += bias;
+                let inner = SLOPE * *x * multiply_add::<FMA>(CUBIC * *x, *x, 1.0);
+                *out = *x * logistic::<FMA>(inner);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// gelu'(x) = s + x s (1 - s) u'
+    fn gelu_tanh_slopes(x: &[f32], gradient: &[f32], to_x: &mut [f32]) {
+        for ((to_x, &x), gradient) in to_x.iter_mut().zip(x).zip(gradient) {
+            let share = logistic::<FMA>(SLOPE * x * multiply_add::<FMA>(CUBIC * x, x, 1.0));
+            let slope = SLOPE * multiply_add::<FMA>(3.0 * CUBIC * x, x, 1.0);
+            *to_x = gradient * multiply_add::<FMA>(x * share * (1.0 - share), slope, share);
+        }
+    }
+}
+
+vectorised! {
+    fn gelu(x: &mut [f32], bias: &[f32], out: &mut [f32]) {
+        let width = bias.len().max(1);
+        for (x, out) in x.chunks_exact_mut(width).zip(out.chunks_exact_mut(width)) {
+            for ((x, bias), out) in x.iter_mut().zip(bias).zip(out) {
+                *x += bias;
+                *out = *x * normal::<FMA>(*x).0;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// gelu'(x) = Phi(x) + x phi(x)
+    fn gelu_slopes(x: &[f32], gradient: &[f32], to_x: &mut [f32]) {
+        /// 1 / sqrt(2 pi)
+        const DENSITY: f32 = 0.398_942_3;
+        for ((to_x, &x), gradient) in to_x.iter_mut().zip(x).zip(gradient) {
+            let (share, bell) = normal::<FMA>(x);
+            *to_x = gradient * multiply_add::<FMA>(DENSITY * x, bell, share);
+        }
+    }
+}
+
+vectorised! {
+    fn silu_gate(x: &mut [f32], bias: &[f32], out: &mut [f32]) {
+        let width = (bias.len() / 2).max(1);
+        for (x, out) in x.chunks_exact_mut(2 * width).zip(out.chunks_exact_mut(width)) {
+            for (x, bias) in x.iter_mut().zip(bias) {
+                *x += bias;
+            }
+            let (gates, values) = x.split_at(width);
+            for ((gate, value), out) in gates.iter().zip(values).zip(out) {
+                *out = gate * logistic::<FMA>(*gate) * value;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// silu'(g) = s + g s (1 - s)
+    fn silu_gate_slopes(x: &[f32], gradient: &[f32], to_x: &mut [f32], packed: usize) {
+        let width = (packed / 2).max(1);
+        let rows = x.chunks_exact(2 * width).zip(to_x.chunks_exact_mut(2 * width));
+        for ((x, to_x), gradient) in rows.zip(gradient.chunks_exact(width)) {
+            let (gates, values) = x.split_at(width);
+            let (to_gates, to_values) = to_x.split_at_mut(width);
+            let columns = gates.iter().zip(values).zip(to_gates.iter_mut().zip(to_values)).zip(gradient);
+            for (((gate, value), (to_gate, to_value)), gradient) in columns {
+                let share = logistic::<FMA>(*gate);
+                *to_value = gradient * gate * share;
+                *to_gate = gradient * value * multiply_add::<FMA>(gate * share, 1.0 - share, share);
+            }
+        }
+    }
+}
