@@ -202,12 +202,26 @@ fn pack(out: &mut [f32], sizes: Sizes, from: &[f32], stride: usize, column: usiz
     }
 }
 
-/// Copies a head's columns into rows.
+/// Copies a head's columns into rows, 8 tokens by 8 columns at a time: in registers rather than by single stores.
 #[inline(always)]
 fn transpose(out: &mut [f32], sizes: Sizes, from: &[f32], stride: usize, column: usize) {
-    for (token, row) in from.chunks_exact(stride).enumerate() {
-        for (out, value) in out[token..].iter_mut().step_by(sizes.long).zip(&row[column..column + sizes.head]) {
-            *out = *value;
+    const SIDE: usize = 8;
+    for (block, tokens) in from.chunks(SIDE * stride).enumerate() {
+        let count = tokens.len() / stride;
+        for at in (0..sizes.head).step_by(SIDE) {
+            let mut square = [[0.0; SIDE]; SIDE];
+            let columns = SIDE.min(sizes.head - at);
+            for (square, token) in square.iter_mut().zip(tokens.chunks_exact(stride)) {
+                let row = &token[column + at..];
+                match row.first_chunk() {
+                    Some(whole) if columns == SIDE => *square = *whole,
+                    _ => square[..columns].copy_from_slice(&row[..columns]),
+                }
+            }
+            let flipped: [[f32; SIDE]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|j| square[j][i]));
+            for (flipped, row) in flipped.iter().zip(out[at * sizes.long..].chunks_exact_mut(sizes.long)).take(columns) {
+                row[block * SIDE..][..count].copy_from_slice(&flipped[..count]);
+            }
         }
     }
 }
