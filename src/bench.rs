@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::methods::Dpo;
-use crate::models::generate::{Sampling, generate};
-use crate::models::{BUILTIN_SIZES, Decoder, DecoderConfig, Policy};
+use crate::models::generate::generate;
+use crate::models::{BUILTIN_SIZES, Decoder, DecoderConfig, Policy, Sampling};
 use crate::random::Stream;
 use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
 use crate::train::{Output, PairData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
@@ -209,7 +209,7 @@ pub fn generation(subject: &Subject, repeats: usize, device: &Device) -> Generat
     // Token 0 ends a text, so no prompt has it.
     let prompts: Vec<Vec<u32>> =
         (0..ROWS).map(|_| (0..prompt_tokens).map(|_| 1 + stream.below(config.vocabulary - 1) as u32).collect()).collect();
-    let sampling = Sampling { temperature: 1.0, max_new_tokens: new_tokens, samples: 1 };
+    let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, max_new_tokens: new_tokens, samples: 1 };
     let (mut times, mut rates) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
         let began = Instant::now();

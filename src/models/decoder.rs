@@ -132,7 +132,7 @@ impl Decoder {
         let positions = lengths.iter().flat_map(|length| 0..*length);
         let mut x = self.embed(ids.iter().copied().zip(positions));
         for layer in 0..self.config.layers {
-            x = self.block(layer, x, |qkv| ops::causal_attention(qkv, lengths, self.config.heads));
+            x = self.block(layer, x, |qkv| ops::causal_attention(qkv, lengths, self.heads()));
         }
         self.final_norm(x)
     }
@@ -140,6 +140,14 @@ impl Decoder {
     /// log p of the predicted tokens, `[predictions]`, for final hidden states.
     pub fn token_log_probs(&self, hidden: Tensor<2>, predictions: &[ops::Prediction]) -> Tensor<1> {
         ops::token_log_probs(hidden, self.parameters.matrix(EMBEDDING), predictions)
+    }
+
+    /// For each prediction KL(self || other), log self - log other of its token, and the entropy, `[predictions, 3]` in nats, for
+    /// both models' final hidden states.
+    pub fn divergence(&self, other: &Decoder, hidden: [Tensor<2>; 2], predictions: &[ops::Prediction]) -> Tensor<2> {
+        let [own, others] = hidden;
+        let (words, other_words) = (self.parameters.matrix(EMBEDDING), other.parameters.matrix(EMBEDDING));
+        ops::divergence([own, words], [others, other_words], predictions)
     }
 
     /// Logits `[rows, vocabulary]` of final hidden states.
@@ -164,11 +172,11 @@ impl Decoder {
         let lengths = vec![tokens; batch];
         for layer in 0..self.config.layers {
             x = self.block(layer, x, |qkv: Tensor<2>| {
-                let [_, keys, values] = ops::split_heads(qkv.clone(), batch, tokens, heads);
+                let [_, keys, values] = ops::split_heads(qkv.clone(), batch, tokens, self.heads());
                 let place = [0..batch, 0..heads, 0..tokens, 0..head_width];
                 let room = || Tensor::<4>::zeros([batch, heads, capacity, head_width], device);
                 layers.push((room().slice_assign(place.clone(), keys), room().slice_assign(place, values)));
-                ops::causal_attention(qkv, &lengths, heads)
+                ops::causal_attention(qkv, &lengths, self.heads())
             });
         }
         let last: Tensor<2> = x.reshape([batch, tokens, width]).slice([0..batch, tokens - 1..tokens]).reshape([batch, width]);
@@ -185,6 +193,10 @@ impl Decoder {
         }
         cache.length += 1;
         self.logits(self.final_norm(x))
+    }
+
+    fn heads(&self) -> ops::Heads {
+        ops::Heads::equal(self.config.heads)
     }
 
     /// Token plus position embeddings, `[tokens, width]`, of ids and positions.

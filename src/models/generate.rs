@@ -1,5 +1,6 @@
 //! Sampling from a policy: prompts of one length together, one forward pass a prompt, finished rows retired.
 
+use super::sampling::{Sampler, Sampling};
 use super::{Decoder, END};
 use crate::ops;
 use crate::random::Stream;
@@ -13,17 +14,6 @@ pub struct Completion {
     pub tokens: Vec<u32>,
     /// Whether the policy ended it; otherwise it was cut.
     pub ended: bool,
-}
-
-/// How to draw.
-#[derive(Clone, Copy, Debug)]
-pub struct Sampling {
-    /// 0 is greedy.
-    pub temperature: f64,
-    /// Longest completion in tokens.
-    pub max_new_tokens: usize,
-    /// Completions a prompt.
-    pub samples: usize,
 }
 
 /// Rows that are decoded together, at most, and at least where there are so many.
@@ -86,6 +76,7 @@ fn decode(
     let mut logits = logits.select(0, indices(&repeat, device));
     cache.select(indices(&repeat, device));
     let mut streams: Vec<Stream> = (0..rows).map(|row| streams(group[row / sampling.samples], row % sampling.samples)).collect();
+    let mut sampler = Sampler::default();
     let mut completions = vec![Completion { tokens: Vec::new(), ended: false }; rows];
     // Row of the batch -> row of the result, for rows that still grow.
     let mut active: Vec<usize> = (0..rows).collect();
@@ -96,7 +87,7 @@ fn decode(
         for (logits, row) in values.chunks_exact(vocabulary).zip(&active) {
             let completion = &mut completions[*row];
             if !completion.ended {
-                let token = sample(logits, sampling.temperature, &mut streams[*row]);
+                let token = sampler.draw(logits, &sampling, &mut streams[*row]);
                 completion.tokens.push(token);
                 completion.ended = token == END;
             }
@@ -115,24 +106,6 @@ fn decode(
         logits = model.advance(&next, &mut cache);
     }
     completions
-}
-
-/// One token from softmax(logits / temperature), by inverting the cumulative distribution in f64.
-fn sample(logits: &[f32], temperature: f64, stream: &mut Stream) -> u32 {
-    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index);
-    if temperature == 0.0 {
-        return best as u32;
-    }
-    let peak = f64::from(logits[best]);
-    let weights: Vec<f64> = logits.iter().map(|logit| ((f64::from(*logit) - peak) / temperature).exp()).collect();
-    let mut left = stream.uniform() * weights.iter().sum::<f64>();
-    for (token, weight) in weights.iter().enumerate() {
-        left -= weight;
-        if left < 0.0 {
-            return token as u32;
-        }
-    }
-    best as u32
 }
 
 fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {

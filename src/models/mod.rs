@@ -7,11 +7,13 @@ mod folder;
 pub mod generate;
 pub mod linear;
 mod parameters;
+mod sampling;
 mod tokenizer;
 
 pub use decoder::{Cache, Decoder, DecoderConfig};
 pub use folder::Policy;
 pub use parameters::{Parameter, Parameters, tensor, values};
+pub use sampling::Sampling;
 pub use tokenizer::{END, Tokenizer};
 
 /// A model that a study trains from random weights.

@@ -192,7 +192,7 @@ impl Kernel<2> for TokenLogProbs {
 }
 
 /// These rows of the hidden states one after another.
-fn gather<'a>(
+pub(super) fn gather<'a>(
     states: &'a mut Vec<f32>,
     hidden: &[f32],
     width: usize,
@@ -208,7 +208,7 @@ fn gather<'a>(
 
 vectorised! {
     /// log of the sum of e^x.
-    fn log_sum_exp(row: &[f32]) -> f32 {
+    pub(super) fn log_sum_exp(row: &[f32]) -> f32 {
         let (chunks, tail) = row.as_chunks::<LANES>();
         let tail = padded(tail, f32::NEG_INFINITY);
         let mut most = tail;

@@ -4,7 +4,7 @@
 //! dgain = sum of g z, dbias = sum of g over rows.
 
 use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, is_on_cpu, new, record, sizes, worth_threads, writable};
-use super::simd::{LANES, multiply_add, sum, vectorised};
+use super::simd::{multiply_add, total, total_of_two, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -137,30 +137,6 @@ vectorised! {
             }
         }
     }
-}
-
-#[inline(always)]
-fn total(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
-    let (chunks, tail) = values.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for chunk in chunks {
-        for lane in 0..LANES {
-            sums[lane] += of(chunk[lane]);
-        }
-    }
-    sum(sums) + tail.iter().map(|&value| of(value)).sum::<f32>()
-}
-
-#[inline(always)]
-fn total_of_two(a: &[f32], b: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
-    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += of(a[lane], b[lane]);
-        }
-    }
-    sum(sums) + a_tail.iter().zip(b_tail).map(|(&a, &b)| of(a, b)).sum::<f32>()
 }
 
 #[cfg(test)]

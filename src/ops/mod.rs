@@ -5,25 +5,31 @@
 
 mod activation;
 mod attention;
-mod cached_attention;
+mod divergence;
 mod embedding;
 mod head;
 mod kernel;
 mod layer_norm;
 mod linear;
 mod product;
+mod rms_norm;
+mod rotary;
+mod sampling;
 mod simd;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tile;
 mod update;
 
 pub use activation::Activation;
-pub use attention::{causal_attention, split_heads};
-pub use cached_attention::cached_attention;
+pub use attention::{Heads, cached_attention, causal_attention, split_heads};
+pub use divergence::divergence;
 pub use embedding::embedding;
 pub use head::{Prediction, head_logits, token_log_probs};
 pub use kernel::{is_on_cpu, side_by_side, threads};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_onto, linear_then};
+pub use rms_norm::rms_norm;
+pub use rotary::{Pairing, Rotary, rotary};
+pub use sampling::shares;
 pub use update::{Rule, sum_of_squares, update};

@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn every_orientation_is_the_definition() {
-        for [m, n, k] in [[1, 1, 1], [3, 5, 7], [17, 33, 2], [1, 9, 40], [40, 1, 9], [70, 65, 130], [4, 3, 0], [700, 70, 90], [30, 900, 129]] {
+        for [m, n, k] in
+            [[1, 1, 1], [3, 5, 7], [17, 33, 2], [1, 9, 40], [40, 1, 9], [70, 65, 130], [4, 3, 0], [700, 70, 90], [30, 900, 129]]
+        {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let wanted: Vec<f32> = (0..m * n).map(|i| (0..k).map(|j| a[i / n * k + j] * b[j * n + i % n]).sum()).collect();
             let flip = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {

@@ -95,6 +95,32 @@ pub(crate) fn padded(tail: &[f32], padding: f32) -> [f32; LANES] {
     lanes
 }
 
+/// The sum of a function of every element, in a fixed order.
+#[inline(always)]
+pub(crate) fn total(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, tail) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            sums[lane] += of(chunk[lane]);
+        }
+    }
+    sum(sums) + tail.iter().map(|&value| of(value)).sum::<f32>()
+}
+
+/// The sum of a function of the elements of two rows, in a fixed order.
+#[inline(always)]
+pub(crate) fn total_of_two(a: &[f32], b: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += of(a[lane], b[lane]);
+        }
+    }
+    sum(sums) + a_tail.iter().zip(b_tail).map(|(&a, &b)| of(a, b)).sum::<f32>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

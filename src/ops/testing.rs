@@ -2,6 +2,23 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+thread_local! {
+    static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether operations called from this thread are to be Burn's own.
+pub(crate) fn is_plain() -> bool {
+    PLAIN.get()
+}
+
+/// Runs `work` with Burn's own operations in place of the kernels.
+pub(crate) fn plainly<T>(work: impl FnOnce() -> T) -> T {
+    PLAIN.set(true);
+    let result = work();
+    PLAIN.set(false);
+    result
+}
+
 /// Random inputs of an operation that takes and returns flat tensors.
 pub(crate) struct Case {
     inputs: Vec<Vec<f32>>,

@@ -2,6 +2,7 @@
 
 use super::stage::{ModelRole, Split, Stage, Work};
 use crate::methods::Role;
+use crate::models::Sampling;
 use crate::resolve::Corpus;
 use crate::spec::{Reward, Run, Schedule, Study, Task};
 use crate::store::Key;
@@ -247,9 +248,13 @@ impl Graph<'_> {
         let reward = task.reward.clone();
         for temperature in evaluation.temperature.clone() {
             let work = Work::Generate {
-                temperature,
-                samples: pool.unwrap_or(self.study.evaluation.samples_per_prompt),
-                max_new_tokens: self.study.evaluation.max_new_tokens,
+                sampling: Sampling {
+                    temperature,
+                    top_k: evaluation.top_k,
+                    top_p: evaluation.top_p,
+                    max_new_tokens: evaluation.max_new_tokens,
+                    samples: pool.unwrap_or(evaluation.samples_per_prompt),
+                },
                 seed: self.study.seed,
             };
             let at = if temperature == 1.0 { String::new() } else { format!(" at temperature {temperature}") };

@@ -1,6 +1,7 @@
 //! A stage: what it does, what it reads, and the key that follows from both.
 
 use crate::methods::Method;
+use crate::models::Sampling;
 use crate::resolve::Corpus;
 use crate::spec::{Labels, LanguageModelTraining, Optimisation, Reward, RewardModelTraining, TrainingSize};
 use crate::store::Key;
@@ -182,12 +183,8 @@ pub enum Work {
     },
     /// Inputs: policy, prompts.
     Generate {
-        /// Sampling temperature; 0 is greedy.
-        temperature: f64,
-        /// Completions a prompt.
-        samples: usize,
-        /// Longest completion.
-        max_new_tokens: usize,
+        /// How they are drawn.
+        sampling: Sampling,
         /// The study's seed.
         seed: u64,
     },

@@ -260,6 +260,10 @@ pub struct Evaluation {
     pub samples_per_prompt: usize,
     /// Sampling temperatures.
     pub temperature: Vec<f64>,
+    /// Only so many most probable tokens are drawn from; 0 is all.
+    pub top_k: usize,
+    /// Only the most probable tokens that have this probability together are drawn from; 1 is all.
+    pub top_p: f64,
     /// Longest completion in tokens.
     pub max_new_tokens: usize,
     /// Budgets in nats at which summary.csv reads the frontier.

@@ -111,6 +111,8 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
     let key = "evaluation.temperature";
     check.that(!temperatures.is_empty(), key, "the list of temperatures is empty", "use [1.0]");
     check.that(temperatures.iter().all(|t| *t >= 0.0 && t.is_finite()), key, "temperatures must be at least 0", "0 is greedy");
+    let share = evaluation.top_p > 0.0 && evaluation.top_p <= 1.0;
+    check.that(share, "evaluation.top_p", "`top_p` must lie in (0, 1]", "1.0 cuts nothing");
     let budgets = &evaluation.kl_budgets;
     check.that(
         budgets.iter().all(|b| *b > 0.0 && b.is_finite()),

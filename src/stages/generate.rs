@@ -3,13 +3,13 @@
 use super::context::Context;
 use super::files::Completions;
 use crate::error::Result;
-use crate::models::generate::{Sampling, generate};
+use crate::models::Sampling;
+use crate::models::generate::generate;
 use crate::random::Stream;
 
-pub(super) fn run(context: &mut Context<'_>, temperature: f64, samples: usize, max_new_tokens: usize, seed: u64) -> Result<()> {
+pub(super) fn run(context: &mut Context<'_>, sampling: Sampling, seed: u64) -> Result<()> {
     let policy = context.policy("policy")?;
     let prompts = context.prompts("prompts")?;
-    let sampling = Sampling { temperature, max_new_tokens, samples };
     let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, "evaluation", prompt as u64);
     let device = context.device.clone();
     let total = prompts.len();

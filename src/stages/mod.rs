@@ -56,8 +56,8 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::ReferenceLogprobs {} => reference_logprobs::run(&mut context)?,
         Work::RewardModel { training, seed } => reward_model::run(&mut context, training, *seed)?,
         Work::Train { .. } => train::run(&mut context, &stage.work)?,
-        Work::Generate { temperature, samples, max_new_tokens, seed } => {
-            generate::run(&mut context, *temperature, *samples, *max_new_tokens, *seed)?;
+        Work::Generate { sampling, seed } => {
+            generate::run(&mut context, *sampling, *seed)?;
         }
         Work::Evaluate { reward } => evaluate::run(&mut context, reward)?,
     }

@@ -7,6 +7,8 @@ mod preference;
 mod reward_model;
 mod sequences;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use language_model::train_language_model;
 pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};

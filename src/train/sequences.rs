@@ -3,7 +3,7 @@
 use crate::methods::TokenLogProbs;
 use crate::models::Decoder;
 use crate::ops::{self, Prediction};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// A prompt (its start token included) and what follows it.
 #[derive(Clone, Copy, Debug)]
@@ -95,12 +95,6 @@ impl Batch {
         model.hidden(&self.ids, &self.lengths)
     }
 
-    /// Log-probs of the whole vocabulary at every completion token, `[completion tokens, vocabulary]`.
-    fn distributions(&self, model: &Decoder) -> Tensor<2> {
-        let rows: Vec<usize> = self.predictions.iter().map(|one| one.row).collect();
-        log_softmax(model.logits(self.hidden(model).select(0, indices(&rows, &self.device))), 1)
-    }
-
     /// Sums over each completion's tokens, in f64.
     fn sums(&self, values: &Tensor<1>) -> Vec<f64> {
         let values: Vec<f64> = values.to_data().iter::<f32>().map(f64::from).collect();
@@ -158,17 +152,10 @@ pub fn divergences(
 ) -> Vec<Divergence> {
     in_chunks(sequences, progress, |chunk| {
         let batch = Batch::new(chunk, false, device);
-        let (p, q) = (batch.distributions(policy), batch.distributions(reference));
-        let tokens: Vec<usize> = batch.predictions.iter().map(|one| one.token as usize).collect();
-        let tokens: Tensor<2, Int> = indices(&tokens, device).unsqueeze_dim(1);
-        let of_tokens = |of: &Tensor<2>| of.clone().gather(1, tokens.clone());
-        let probabilities = p.clone().exp();
-        let columns = [
-            (probabilities.clone() * (p.clone() - q.clone())).sum_dim(1),
-            of_tokens(&p) - of_tokens(&q),
-            (probabilities * p).sum_dim(1).neg(),
-        ];
-        let [kl, log_ratio, entropy] = columns.map(|column| batch.sums(&column.squeeze_dim(1)));
+        let hidden = [policy, reference].map(|model| batch.hidden(model));
+        let values = policy.divergence(reference, hidden, &batch.predictions);
+        let [kl, log_ratio, entropy] =
+            [0, 1, 2].map(|column| batch.sums(&values.clone().slice_dim(1, column..column + 1).squeeze_dim(1)));
         let rows = kl.into_iter().zip(log_ratio).zip(entropy);
         rows.map(|((kl, log_ratio), entropy)| Divergence { kl, log_ratio, entropy }).collect()
     })
@@ -186,9 +173,8 @@ fn in_chunks<T: Clone + Default + Send>(
     let mut done = 0;
     let chunks: Vec<&[usize]> = order.chunks(INFERENCE_ROWS).collect();
     for wave in chunks.chunks(ops::threads()) {
-        let found = ops::side_by_side(wave.to_vec(), |chunk| {
-            run(&chunk.iter().map(|index| sequences[*index]).collect::<Vec<_>>())
-        });
+        let found =
+            ops::side_by_side(wave.to_vec(), |chunk| run(&chunk.iter().map(|index| sequences[*index]).collect::<Vec<_>>()));
         for (index, result) in wave.concat().into_iter().zip(found.into_iter().flatten()) {
             results[index] = result;
             done += 1;

@@ -127,7 +127,8 @@ impl Trainer {
         let learning_rate = learning_rate(&self.settings, step, self.steps);
         let parameters = std::mem::take(&mut self.model.parameters.0);
         let (names, values): (Vec<_>, Vec<_>) = parameters.into_iter().map(|p| ((p.name, p.shape), p.value)).unzip();
-        let updated = self.optimizer.update(values, gradients, learning_rate, clip_factor(grad_norm, self.settings.max_grad_norm));
+        let updated =
+            self.optimizer.update(values, gradients, learning_rate, clip_factor(grad_norm, self.settings.max_grad_norm));
         let named = names.into_iter().zip(updated).map(|((name, shape), value)| Parameter { name, shape, value });
         self.model.parameters = Parameters(named.collect());
         Ok(StepResult { loss, grad_norm, learning_rate })

@@ -1,8 +1,8 @@
 //! One step of causal attention with the keys and values of earlier positions kept (Vaswani et al. 2017).
 
-use super::attention::{scaled_scores, split_heads};
-use super::kernel::{contiguous, floats, for_chunks, is_on_cpu, new, sizes, worth_threads, writable};
-use super::simd::{LANES, exp, multiply_add, sum, vectorised};
+use super::{Heads, repeat_heads, scaled_scores, split_heads};
+use crate::ops::kernel::{contiguous, floats, for_chunks, is_on_cpu, new, sizes, worth_threads, writable};
+use crate::ops::simd::{LANES, exp, multiply_add, sum, vectorised};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
@@ -10,8 +10,8 @@ use burn::tensor::{Tensor, activation::softmax};
 
 /// Attention of the newest position to a cache that it is written into.
 ///
-/// `qkv` is `[batch, 3 * width]`; `keys` and `values` are `[batch, heads, capacity, width / heads]`, of which the first
-/// `length` positions are filled. Returns `[batch, width]`.
+/// `qkv` is `[batch, (queries + 2 keys) head]`; `keys` and `values` are `[batch, keys, capacity, head]`, of which the first
+/// `length` positions are filled. Returns `[batch, queries head]`.
 pub fn cached_attention(qkv: Tensor<2>, keys: &mut Tensor<4>, values: &mut Tensor<4>, length: usize) -> Tensor<2> {
     let tracked = [qkv.device(), keys.device(), values.device()].iter().any(|device| device.is_autodiff());
     if tracked || !is_on_cpu(&qkv) {
@@ -27,14 +27,16 @@ pub fn cached_attention(qkv: Tensor<2>, keys: &mut Tensor<4>, values: &mut Tenso
 /// [`cached_attention`] of Burn's own operations.
 pub(crate) fn cached_attention_plain(qkv: Tensor<2>, keys: &mut Tensor<4>, values: &mut Tensor<4>, length: usize) -> Tensor<2> {
     let [batch, packed] = qkv.dims();
-    let [_, heads, _, head_width] = keys.dims();
+    let [_, count, _, head] = keys.dims();
+    let heads = Heads { queries: packed / head - 2 * count, keys: count };
     let [query, key, value] = split_heads(qkv, batch, 1, heads);
-    let place = [0..batch, 0..heads, length..length + 1, 0..head_width];
+    let place = [0..batch, 0..count, length..length + 1, 0..head];
     *keys = take(keys).slice_assign(place.clone(), key);
     *values = take(values).slice_assign(place, value);
-    let filled = [0..batch, 0..heads, 0..length + 1, 0..head_width];
-    let weights = softmax(scaled_scores(query, keys.clone().slice(filled.clone())), 3);
-    weights.matmul(values.clone().slice(filled)).reshape([batch, packed / 3])
+    let filled = [0..batch, 0..count, 0..length + 1, 0..head];
+    let [keys, values] = [&*keys, &*values].map(|cache| repeat_heads(cache.clone().slice(filled.clone()), heads));
+    let weights = softmax(scaled_scores(query, keys), 3);
+    weights.matmul(values).reshape([batch, heads.queries * head])
 }
 
 /// Takes a cache out of its place, so that no second handle keeps the backend from writing into it.
@@ -66,9 +68,11 @@ impl FusedCachedAttention for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let (qkv, mut keys, mut values) = (contiguous(qkv), writable(keys), writable(values));
         let ([batch, packed], shape) = (sizes(&qkv), keys.layout().shape().clone());
-        let (width, capacity, head) = (packed / 3, shape[2], shape[3]);
-        for (cache, part) in [(&mut keys, 1), (&mut values, 2)] {
-            let rows = floats(&qkv).chunks_exact(packed).flat_map(|row| row[part * width..][..width].chunks_exact(head));
+        let (count, capacity, head) = (shape[1], shape[2], shape[3]);
+        let (width, kept) = (packed - 2 * count * head, count * head);
+        let group = width / kept;
+        for (cache, column) in [(&mut keys, width), (&mut values, width + kept)] {
+            let rows = floats(&qkv).chunks_exact(packed).flat_map(|row| row[column..][..kept].chunks_exact(head));
             for (place, row) in cache.storage_mut::<f32>().chunks_exact_mut(capacity * head).zip(rows) {
                 place[length * head..][..head].copy_from_slice(row);
             }
@@ -76,14 +80,17 @@ impl FusedCachedAttention for Flex {
         let mut out = vec![0.0; batch * width];
         let threads = worth_threads(2 * batch * (length + 1) * width);
         for_chunks(threads, (&mut out, CHUNK * width), |index, out| {
-            let first = index * CHUNK * width * capacity;
+            let first = index * CHUNK * kept * capacity;
             let queries =
                 floats(&qkv)[index * CHUNK * packed..].chunks_exact(packed).flat_map(|row| row[..width].chunks_exact(head));
             let caches = [&keys, &values].map(|cache| floats(cache)[first..].chunks_exact(capacity * head));
             let [keys, values] = caches;
             let mut weights = vec![0.0; (length + 1).next_multiple_of(LANES)];
-            for (((out, query), keys), values) in out.chunks_exact_mut(head).zip(queries).zip(keys).zip(values) {
-                attend(query, keys, values, out, &mut weights, length + 1);
+            let mut outputs = out.chunks_exact_mut(head).zip(queries);
+            for (keys, values) in keys.zip(values) {
+                for (out, query) in outputs.by_ref().take(group) {
+                    attend(query, keys, values, out, &mut weights, length + 1);
+                }
             }
         });
         (new(out, [batch, width]), keys, values)
@@ -127,19 +134,20 @@ vectorised! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::numbers;
     use super::*;
+    use crate::ops::testing::numbers;
     use burn::tensor::{Device, TensorData};
 
     #[test]
     fn fused_is_plain_step_after_step() {
-        for [batch, heads, capacity, head] in [[1, 1, 1, 1], [3, 2, 4, 5], [40, 4, 20, 16]] {
+        for [batch, group, heads, capacity, head] in [[1, 1, 1, 1, 1], [3, 1, 2, 4, 5], [40, 1, 4, 20, 16], [5, 3, 2, 6, 17]] {
             let device = Device::flex();
             let room = || Tensor::<4>::zeros([batch, heads, capacity, head], &device);
             let ((mut keys, mut values), (mut plain_keys, mut plain_values)) = ((room(), room()), (room(), room()));
             for length in 0..capacity {
                 let qkv = || {
-                    let data = TensorData::new(numbers(batch * 3 * heads * head, length as u64), [batch, 3 * heads * head]);
+                    let packed = (group + 2) * heads * head;
+                    let data = TensorData::new(numbers(batch * packed, length as u64), [batch, packed]);
                     Tensor::<2>::from_data(data, &device)
                 };
                 let got = cached_attention(qkv(), &mut keys, &mut values, length);

@@ -1,0 +1,200 @@
+//! Rotary position embedding (Su et al. 2021) of the queries and keys in packed rows.
+//!
+//! A pair (a, b) of a head at position p becomes (a cos - b sin, a sin + b cos) of p times its frequency; the backward turns
+//! gradients the other way.
+
+use super::attention::Heads;
+use super::kernel::{Kernel, for_chunks, is_on_cpu, record, sizes, worth_threads, writable};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Tensor, TensorData};
+use std::sync::Arc;
+
+/// Which elements of a head turn together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairing {
+    /// Element i with i + n / 2 (GPT-NeoX, Llama).
+    Halves,
+    /// Element 2 i with 2 i + 1 (GPT-J).
+    Interleaved,
+}
+
+/// How heads are turned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotary {
+    /// Radians a position of each pair; twice as many elements of a head turn, the others stay.
+    pub frequencies: Arc<Vec<f64>>,
+    /// Which elements are a pair.
+    pub pairing: Pairing,
+}
+
+impl Rotary {
+    /// Frequencies base^(-2 i / turning) for `turning` elements of a head.
+    pub fn new(base: f64, turning: usize, pairing: Pairing) -> Self {
+        let frequency = |pair: usize| base.powf(-2.0 * pair as f64 / turning as f64);
+        Rotary { frequencies: Arc::new((0..turning / 2).map(frequency).collect()), pairing }
+    }
+
+    /// (cos, sin) of every pair at this position.
+    fn turns(&self, position: usize) -> impl Iterator<Item = [f32; 2]> {
+        self.frequencies.iter().map(move |frequency| {
+            let (sin, cos) = (position as f64 * frequency).sin_cos();
+            [cos as f32, sin as f32]
+        })
+    }
+
+    /// Indices of a pair's elements within a head.
+    fn pair(&self, pair: usize) -> [usize; 2] {
+        match self.pairing {
+            Pairing::Halves => [pair, pair + self.frequencies.len()],
+            Pairing::Interleaved => [2 * pair, 2 * pair + 1],
+        }
+    }
+}
+
+/// Turns queries and keys of `qkv` `[tokens, (queries + 2 keys) head]` by each token's position.
+pub fn rotary(qkv: Tensor<2>, positions: &[usize], heads: Heads, rotary: &Rotary) -> Tensor<2> {
+    if !is_on_cpu(&qkv) {
+        return rotary_plain(qkv, positions, heads, rotary);
+    }
+    Tensor::from_dispatch(Dispatch::fused_rotary(qkv.into_dispatch(), positions.to_vec(), heads, rotary.clone()))
+}
+
+/// [`rotary`] of Burn's own operations: every element times its cosine, plus its partner times its sine.
+pub(crate) fn rotary_plain(qkv: Tensor<2>, positions: &[usize], heads: Heads, rotary: &Rotary) -> Tensor<2> {
+    let [tokens, packed] = qkv.dims();
+    let (turned, head) = (heads.queries + heads.keys, heads.head(packed));
+    let (mut cosines, mut sines, mut partners) = (vec![1.0_f32; tokens * packed], vec![0.0_f32; tokens * packed], Vec::new());
+    partners.extend(0..packed as i32);
+    for which in 0..turned {
+        for pair in 0..rotary.frequencies.len() {
+            let [a, b] = rotary.pair(pair).map(|element| which * head + element);
+            (partners[a], partners[b]) = (b as i32, a as i32);
+            for (token, position) in positions.iter().enumerate() {
+                let Some([cos, sin]) = rotary.turns(*position).nth(pair) else { continue };
+                let row = token * packed;
+                (cosines[row + a], cosines[row + b]) = (cos, cos);
+                (sines[row + a], sines[row + b]) = (-sin, sin);
+            }
+        }
+    }
+    let device = qkv.device();
+    let [cosines, sines] = [cosines, sines].map(|x| Tensor::<2>::from_data(TensorData::new(x, [tokens, packed]), &device));
+    let partners = Tensor::from_data(TensorData::new(partners, [packed]), &device);
+    qkv.clone() * cosines + qkv.select(1, partners) * sines
+}
+
+/// Rotary embedding as one operation.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait FusedRotary: Backend {
+    fn fused_rotary(qkv: FloatTensor<Self>, positions: Vec<usize>, heads: Heads, rotary: Rotary) -> FloatTensor<Self>;
+}
+
+impl FusedRotary for Flex {
+    fn fused_rotary(qkv: FlexTensor, positions: Vec<usize>, heads: Heads, rotary: Rotary) -> FlexTensor {
+        Turn { positions, heads, rotary }.forward([qkv]).0
+    }
+}
+
+impl<C: CheckpointStrategy> FusedRotary for Autodiff<Flex, C> {
+    fn fused_rotary(qkv: FloatTensor<Self>, positions: Vec<usize>, heads: Heads, rotary: Rotary) -> FloatTensor<Self> {
+        record::<C, _, _>(Turn { positions, heads, rotary }, [qkv])
+    }
+}
+
+#[derive(Debug)]
+struct Turn {
+    positions: Vec<usize>,
+    heads: Heads,
+    rotary: Rotary,
+}
+
+/// Rows of a chunk.
+const CHUNK: usize = 64;
+/// Elementary operations an element.
+const COST: usize = 4;
+
+impl Turn {
+    /// Turns rows in place, `direction` 1 forwards and -1 back.
+    fn turn(&self, rows: FlexTensor, direction: f32) -> FlexTensor {
+        let mut rows = writable(rows);
+        let [tokens, packed] = sizes(&rows);
+        assert_eq!(self.positions.len(), tokens, "a position of every token");
+        let head = self.heads.head(packed);
+        let turned = (self.heads.queries + self.heads.keys) * head;
+        let values = rows.storage_mut::<f32>();
+        for_chunks(worth_threads(COST * values.len()), (values, CHUNK * packed), |index, rows| {
+            for (row, position) in rows.chunks_exact_mut(packed).zip(&self.positions[index * CHUNK..]) {
+                let turns: Vec<[f32; 2]> = self.rotary.turns(*position).collect();
+                for head in row[..turned].chunks_exact_mut(head) {
+                    for (pair, [cos, sin]) in turns.iter().enumerate() {
+                        let [a, b] = self.rotary.pair(pair);
+                        let sin = direction * sin;
+                        (head[a], head[b]) = (head[a] * cos - head[b] * sin, head[a] * sin + head[b] * cos);
+                    }
+                }
+            }
+        });
+        rows
+    }
+}
+
+impl Kernel<1> for Turn {
+    type Saved = ();
+
+    fn forward(&self, [qkv]: [FlexTensor; 1]) -> (FlexTensor, ()) {
+        (self.turn(qkv, 1.0), ())
+    }
+
+    fn backward(&self, (): (), gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(self.turn(gradient, -1.0))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, numbers};
+    use super::*;
+
+    #[test]
+    fn fused_is_plain() {
+        for (tokens, queries, keys, head, turning) in [(1, 1, 1, 2, 2), (3, 2, 1, 6, 4), (70, 4, 2, 16, 16), (9, 3, 3, 8, 0)] {
+            for pairing in [Pairing::Halves, Pairing::Interleaved] {
+                let (heads, rotation) = (Heads { queries, keys }, Rotary::new(10_000.0, turning, pairing));
+                let packed = (queries + 2 * keys) * head;
+                let positions: Vec<usize> = (0..tokens).map(|token| token * 7 % 50).collect();
+                let case = Case::new(&[&[tokens, packed]], 1.0);
+                type Op = fn(Tensor<2>, &[usize], Heads, &Rotary) -> Tensor<2>;
+                let run = |op: Op| {
+                    let (positions, rotation) = (&positions, &rotation);
+                    move |x: &[Tensor<1>]| op(x[0].clone().reshape([tokens, packed]), positions, heads, rotation).flatten(0, 1)
+                };
+                case.agrees(run(rotary), run(rotary_plain));
+                case.ignores_threads(run(rotary));
+                if tokens == 3 {
+                    case.differentiates(run(rotary));
+                }
+            }
+        }
+    }
+
+    /// What the embedding is for: a query and a key meet at an angle that depends on their distance alone.
+    #[test]
+    fn scores_depend_on_the_distance() {
+        let device = burn::tensor::Device::flex();
+        let heads = Heads { queries: 1, keys: 1 };
+        for pairing in [Pairing::Halves, Pairing::Interleaved] {
+            let rotation = Rotary::new(100.0, 8, pairing);
+            let score = |query: usize, key: usize| {
+                let row = numbers(24, 5);
+                let rows = Tensor::from_data(TensorData::new([row.clone(), row].concat(), [2, 24]), &device);
+                let turned: Vec<f32> = rotary(rows, &[query, key], heads, &rotation).into_data().iter::<f32>().collect();
+                turned[..8].iter().zip(&turned[24 + 8..24 + 16]).map(|(q, k)| q * k).sum::<f32>()
+            };
+            assert!((score(3, 1) - score(40, 38)).abs() < 1e-5);
+            assert!((score(3, 1) - score(3, 2)).abs() > 1e-3);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a whole training run promises, whatever it is computed with.
+
+use super::{PairData, PreferenceRun, Sequence, completion_log_probs, train_preference};
+use crate::methods::Dpo;
+use crate::models::{Decoder, DecoderConfig};
+use crate::ops::testing::plainly;
+use crate::random::Stream;
+use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
+use burn::tensor::Device;
+
+/// Random pairs of different lengths, 4 completions a prompt.
+fn texts() -> Vec<Vec<u32>> {
+    let mut stream = Stream::new(0, 0, "training test", 0);
+    (0..96).map(|_| (0..8 + stream.below(24)).map(|_| 1 + stream.below(49) as u32).collect()).collect()
+}
+
+/// Losses and final weights of `steps` steps of DPO.
+fn train(steps: u64, change: impl Fn(&mut Optimisation)) -> (Vec<f64>, Vec<Vec<f32>>) {
+    let device = Device::flex();
+    let config = DecoderConfig { vocabulary: 50, context: 40, width: 24, layers: 2, heads: 3, scalar_head: false };
+    let model = Decoder::new(config, &mut Stream::new(0, 0, "training test weights", 0), &device);
+    let texts = texts();
+    let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence { prompt: &text[..4], completion: &text[4..] }).collect();
+    let reference = completion_log_probs(&model, &sequences, &device, |_| ());
+    let data = PairData {
+        prompt_of: (0..sequences.len()).map(|index| index / 4).collect(),
+        pairs: (0..sequences.len())
+            .step_by(4)
+            .flat_map(|first| [(first, first + 1), (first + 2, first + 1), (first + 2, first + 3)])
+            .collect(),
+        sequences,
+        reference: Some(reference),
+    };
+    let mut optimisation = Optimisation {
+        optimizer: Optimizer::Adamw,
+        learning_rate: 1e-3,
+        warmup_steps: 5,
+        schedule: Schedule::Constant,
+        gradient_accumulation_steps: 1,
+        max_grad_norm: 1.0,
+        weight_decay: 0.01,
+        momentum: 0.0,
+        smoothing: 0.99,
+        epsilon: 1e-8,
+        adam_beta1: 0.9,
+        adam_beta2: 0.999,
+    };
+    change(&mut optimisation);
+    let run = PreferenceRun {
+        objective: &Dpo { beta: 0.1 },
+        optimisation: &optimisation,
+        size: &TrainingSize { steps, batch_pairs: 36, shuffle: Shuffle::Prompts, checkpoint_every: steps },
+        first: 0,
+        last: steps,
+        seeds: (0, 0),
+        tokens: 0,
+    };
+    let (model, _, rows) = train_preference(&model, None, &data, &run, &device, |_| ()).expect("trained");
+    let weights = model.parameters.0.iter().map(|parameter| crate::models::values(&parameter.value)).collect();
+    (rows.into_iter().map(|row| row.loss).collect(), weights)
+}
+
+fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads").install(work)
+}
+
+#[test]
+fn kernels_and_plain_operations_train_alike() {
+    for optimizer in [Optimizer::Adamw, Optimizer::Rmsprop] {
+        let settings = |optimisation: &mut Optimisation| {
+            optimisation.optimizer = optimizer;
+            optimisation.epsilon = 1e-4;
+        };
+        let (fused, _) = train(50, settings);
+        let (plain, _) = on_threads(1, || plainly(|| train(50, settings)));
+        assert!(fused[49] < 0.9 * fused[0], "it learns: {fused:?}");
+        for (step, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
+            assert!((fused - plain).abs() < 1e-4 * plain, "{optimizer:?}, step {step}: {fused} is not {plain}");
+        }
+    }
+}
+
+#[test]
+fn training_has_the_same_bits_on_any_number_of_threads() {
+    let one = on_threads(1, || train(4, |_| ()));
+    for threads in [2, 3, 8] {
+        assert!(on_threads(threads, || train(4, |_| ())) == one, "bits on {threads} threads");
+    }
+}
+
+#[test]
+fn a_batch_in_parts_is_the_same_step() {
+    let (whole, whole_weights) = train(10, |_| ());
+    let (parts, weights) = train(10, |optimisation| optimisation.gradient_accumulation_steps = 5);
+    assert_ne!(weights, whole_weights, "the parts are really run one by one");
+    for (step, (parts, whole)) in parts.iter().zip(&whole).enumerate() {
+        assert!((parts - whole).abs() < 1e-4 * whole, "step {step}: {parts} is not {whole}");
+    }
+}
