@@ -1,9 +1,10 @@
 //! `dpo-lab bench`
 
 use super::study::device;
-use crate::bench::{self, Subject};
+use crate::bench::{self, Subject, Workload};
 use crate::error::{Error, Exit, Result};
 use clap::Args;
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct Bench {
@@ -19,6 +20,12 @@ pub(super) struct Bench {
     /// Measure one part only, so that its memory is its own
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
+    /// Train on these pairs, in JSONL with `prompt_ids`, `chosen_ids` and `rejected_ids`, instead of random tokens
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// Pairs of a batch
+    #[arg(long, default_value_t = 16, value_parser = at_least_one, requires = "pairs", value_name = "N")]
+    batch: usize,
     /// Also say where a training step's time goes
     #[arg(long)]
     breakdown: bool,
@@ -38,8 +45,12 @@ impl Bench {
         let device = device(&self.device)?;
         let subject = Subject::find(&self.model, &device)?;
         let wants = |part| self.only.is_none_or(|only| only == part);
-        let training = wants(Part::Training).then(|| bench::training(&subject, self.steps, &device)).transpose()?;
-        let breakdown = self.breakdown.then(|| bench::breakdown(&subject, self.steps, &device)).transpose()?;
+        let workload = match &self.pairs {
+            Some(path) => Workload::read(path, self.batch, &subject)?,
+            None => Workload::random(&subject),
+        };
+        let training = wants(Part::Training).then(|| bench::training(&subject, &workload, self.steps, &device)).transpose()?;
+        let breakdown = self.breakdown.then(|| bench::breakdown(&subject, &workload, self.steps, &device)).transpose()?;
         let generation = wants(Part::Generation).then(|| bench::generation(&subject, 5, &device));
         let (parameters, threads) = (subject.model.parameters.count(), rayon::current_num_threads());
         if self.json {
@@ -53,13 +64,14 @@ impl Bench {
         say!("{}: {parameters} parameters, {}, {threads} threads", subject.name, self.device);
         if let Some(it) = training {
             let (step, memory) = (it.step_s * 1e3, mebibytes(it.peak_memory));
-            let batch = format!("{} x {}", it.shape.sequences, it.shape.tokens);
+            let batch = format!("{} x {:.0}", 2 * it.batch_pairs, it.tokens);
             say!("  DPO step, {batch:<8} {step:9.1} ms  {:9.0} tokens/s  {memory}", it.tokens_per_s);
         }
         if let Some(it) = breakdown {
-            say!("    forward              {:9.1} ms", it.forward_s * 1e3);
-            say!("    backward and update  {:9.1} ms", it.backward_and_update_s * 1e3);
-            say!("    inference            {:9.1} ms", it.inference_s * 1e3);
+            say!("  on one thread        {:9.1} ms, of which", it.step_s * 1e3);
+            for part in it.parts {
+                say!("    {:<32} {:5.1} %", part.name, part.share * 100.0);
+            }
         }
         if let Some(it) = generation {
             let (batch, memory) = (format!("{} x {}", it.batch, it.new_tokens), mebibytes(it.peak_memory));
@@ -67,6 +79,10 @@ impl Bench {
         }
         Ok(Exit::Done)
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a whole number from 1".to_owned())
 }
 
 fn mebibytes(bytes: Option<u64>) -> String {

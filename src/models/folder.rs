@@ -35,11 +35,18 @@ impl Policy {
 
     /// Reads such a folder.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        Ok(Policy { decoder: Decoder::load(folder, device)?, tokenizer: Tokenizer::load(&folder.join("tokenizer.json"))? })
+    }
+}
+
+impl Decoder {
+    /// Reads config.json and model.safetensors of such a folder.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).doing("read", &path)?;
         let config = read_config(&text).map_err(|what| Error::Other(format!("{}: {what}", path.display())))?;
         let parameters = Parameters::load(&folder.join("model.safetensors"), &config.shapes(), device)?;
-        Ok(Policy { decoder: Decoder { config, parameters }, tokenizer: Tokenizer::load(&folder.join("tokenizer.json"))? })
+        Ok(Decoder { config, parameters })
     }
 }
 

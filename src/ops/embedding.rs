@@ -54,6 +54,8 @@ struct Embedding {
 }
 
 impl Kernel<2> for Embedding {
+    const NAME: &'static str = "embedding";
+
     /// Sizes of the two matrices.
     type Saved = [[usize; 2]; 2];
 

@@ -93,6 +93,8 @@ fn operations(rows: usize, vocabulary: usize, width: usize) -> usize {
 }
 
 impl Kernel<2> for TokenLogProbs {
+    const NAME: &'static str = "head and log-probs";
+
     /// Hidden states, embedding, log-sum-exp of every row.
     type Saved = (FlexTensor, FlexTensor, Vec<f32>);
 

@@ -3,6 +3,7 @@
 //! Nothing here or in a kernel depends on the number of threads: work is cut into chunks of a fixed size, and sums over
 //! chunks are taken in their order.
 
+use super::profile::timed;
 use burn::backend::autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
@@ -18,6 +19,9 @@ use std::fmt::Debug;
 
 /// An operation of N inputs on the CPU, with its derivative.
 pub(crate) trait Kernel<const N: usize>: Debug + Send + 'static {
+    /// What a breakdown calls it.
+    const NAME: &'static str;
+
     /// What the backward needs.
     type Saved: Clone + Debug + Send + 'static;
 
@@ -34,7 +38,8 @@ pub(crate) fn record<C: CheckpointStrategy, K: Kernel<N>, const N: usize>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
 ) -> FloatTensor<Autodiff<Flex, C>> {
     let nodes = inputs.each_ref().map(|input| input.node());
-    let (output, saved) = kernel.forward(inputs.map(|input| input.into_primitive()));
+    let inputs = inputs.map(|input| input.into_primitive());
+    let (output, saved) = timed(K::NAME, ", forward", || kernel.forward(inputs));
     match Step(kernel).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(step) => step.finish(saved, output),
         OpsKind::UnTracked(step) => step.finish(output),
@@ -51,7 +56,7 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
     fn backward(self, ops: Ops<K::Saved, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<Flex>(&ops.node);
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let results = self.0.backward(ops.state, gradient, wanted);
+        let results = timed(K::NAME, ", backward", || self.0.backward(ops.state, gradient, wanted));
         for (parent, result) in ops.parents.into_iter().zip(results) {
             if let (Some(parent), Some(result)) = (parent, result) {
                 gradients.register::<Flex>(parent.id, result);

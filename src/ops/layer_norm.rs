@@ -66,6 +66,8 @@ const CHUNK: usize = 128;
 const COST: usize = 8;
 
 impl Kernel<3> for LayerNorm {
+    const NAME: &'static str = "layer norm";
+
     /// x, gain, and (mean, 1 / deviation) of every row.
     type Saved = (FlexTensor, FlexTensor, Vec<f32>);
 

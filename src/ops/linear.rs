@@ -117,6 +117,8 @@ const CHUNK: usize = 64;
 const COST: usize = 20;
 
 impl Kernel<3> for Linear {
+    const NAME: &'static str = "linear";
+
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, [FlexTensor; 2]) {
@@ -135,6 +137,8 @@ impl Kernel<3> for Linear {
 }
 
 impl Kernel<4> for LinearOnto {
+    const NAME: &'static str = "linear onto residual";
+
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, inputs: [FlexTensor; 4]) -> (FlexTensor, [FlexTensor; 2]) {
@@ -155,6 +159,8 @@ impl Kernel<4> for LinearOnto {
 }
 
 impl Kernel<3> for LinearThen {
+    const NAME: &'static str = "linear and activation";
+
     /// x, W, and x W + b.
     type Saved = [FlexTensor; 3];
 

@@ -53,6 +53,8 @@ const CHUNK: usize = 128;
 const COST: usize = 6;
 
 impl Kernel<2> for RmsNorm {
+    const NAME: &'static str = "RMS norm";
+
     /// x, gain, and 1 / rms of every row.
     type Saved = (FlexTensor, FlexTensor, Vec<f32>);
 

@@ -142,6 +142,8 @@ impl Turn {
 }
 
 impl Kernel<1> for Turn {
+    const NAME: &'static str = "rotary embedding";
+
     type Saved = ();
 
     fn forward(&self, [qkv]: [FlexTensor; 1]) -> (FlexTensor, ()) {

@@ -1,6 +1,7 @@
 //! One step of an optimiser in one pass over a weight, its gradient and its state, in place; and sums of squares.
 
 use super::kernel::{contiguous, floats, for_chunks, for_groups, is_on_cpu, new, worth_threads, writable};
+use super::profile::timed;
 use super::simd::{LANES, multiply_add, sum, vectorised};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -180,10 +181,13 @@ impl FusedUpdate for Flex {
                 Chunk { value, gradient, first, second }
             })
             .collect();
-        for_groups(worth_threads(COST * floats(&gradient).len()), (&mut chunks, 1), |chunks| {
-            for chunk in chunks {
-                chunk.update(rule, rate_and_scale);
-            }
+        let threads = worth_threads(COST * floats(&gradient).len());
+        timed("optimiser's update", "", || {
+            for_groups(threads, (&mut chunks, 1), |chunks| {
+                for chunk in chunks {
+                    chunk.update(rule, rate_and_scale);
+                }
+            });
         });
         (value, first, second)
     }

@@ -90,7 +90,7 @@ impl Trainer {
         let mut first = 0;
         let tapes = tapes.into_iter().map(|(parameters, numbers)| {
             let [count] = numbers.dims();
-            let slopes = Tensor::from_inner(slopes.clone().slice([first..first + count])).to_device(&taped);
+            let slopes = Tensor::from_inner(slopes.clone().slice_dim(0, first..first + count)).to_device(&taped);
             first += count;
             (parameters, (numbers * slopes).sum())
         });

@@ -308,12 +308,41 @@ fn a_bench_says_what_it_measured() {
     let output = lab.lab(&["bench", "--model", "tiny", "--steps", "2", "--breakdown", "--json"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    for number in [&found["training"]["tokens_per_s"], &found["generation"]["tokens_per_s"], &found["breakdown"]["forward_s"]] {
+    for number in [&found["training"]["tokens_per_s"], &found["generation"]["tokens_per_s"], &found["breakdown"]["step_s"]] {
         assert!(number.as_f64().is_some_and(|number| number > 0.0), "{found}");
     }
+    let parts = found["breakdown"]["parts"].as_array().expect("parts");
+    let share = |part: &serde_json::Value| part["share"].as_f64().expect("a share");
+    assert!((parts.iter().map(share).sum::<f64>() - 1.0).abs() < 1e-9 && parts.iter().all(|part| share(part) > 0.0), "{found}");
+    assert!(parts.iter().any(|part| part["name"] == "attention, backward"), "{found}");
     let output = lab.lab(&["bench", "--model", "huge"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("bench-tiny"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_bench_takes_pairs_from_a_file() {
+    let lab = Lab::new();
+    let pairs = lab.folder.path().join("pairs.jsonl");
+    let line = |chosen: u32| format!("{{\"prompt_ids\": [1, 2], \"chosen_ids\": [{chosen}], \"rejected_ids\": [4, 5, 6]}}\n");
+    let bench =
+        || lab.lab(&["bench", "--model", "tiny", "--only", "training", "--pairs", "pairs.jsonl", "--batch", "2", "--json"]);
+    fs::write(&pairs, line(3).repeat(5)).expect("written");
+    let output = bench();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((found["training"]["tokens"].as_f64(), found["training"]["batch_pairs"].as_u64()), (Some(4.0), Some(2)));
+    for (text, complaint) in [
+        (line(3) + &line(2048), "line 2: token 2048"),
+        (line(3) + "{}", "line 2: missing field"),
+        (line(3), "less than one batch"),
+        ("{\"prompt_ids\": [], \"chosen_ids\": [1], \"rejected_ids\": [1]}".into(), "is empty"),
+    ] {
+        fs::write(&pairs, text).expect("written");
+        let output = bench();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(complaint), "{}", stderr(&output));
+    }
 }
 
 #[test]

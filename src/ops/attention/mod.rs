@@ -146,6 +146,8 @@ impl Attention {
 }
 
 impl Kernel<1> for Attention {
+    const NAME: &'static str = "attention";
+
     /// qkv, and the log-sum-exp of every row of scores, `[queries, tokens]` of each sequence.
     type Saved = (FlexTensor, Vec<f32>);
 

@@ -1,0 +1,191 @@
+//! Training steps.
+
+use super::{Subject, after_warm_up, median, peak_memory};
+use crate::error::{Doing, Error, Result};
+use crate::methods::Dpo;
+use crate::ops;
+use crate::random::Stream;
+use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
+use crate::train::{Output, PairData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Instant;
+
+/// Token ids of chosen and rejected completions with their prompts, and how many pairs make a batch.
+pub struct Workload {
+    /// (prompt, chosen, rejected)
+    pairs: Vec<[Vec<u32>; 3]>,
+    batch_pairs: usize,
+}
+
+/// A line of a file of pairs, in the names of TRL's tokenised data sets.
+#[derive(Deserialize)]
+struct Line {
+    prompt_ids: Vec<u32>,
+    chosen_ids: Vec<u32>,
+    rejected_ids: Vec<u32>,
+}
+
+impl Workload {
+    /// One batch of random tokens, of which the first quarter are prompts.
+    pub fn random(subject: &Subject) -> Self {
+        let (half, tokens) = (subject.shape.sequences / 2, subject.shape.tokens);
+        let mut stream = Stream::new(0, 0, "bench tokens", 0);
+        let mut random =
+            |count: usize| -> Vec<u32> { (0..count).map(|_| stream.below(subject.model.config.vocabulary) as u32).collect() };
+        let prompt = tokens / 4 + 1;
+        let pair = |_| [random(prompt), random(tokens + 1 - prompt), random(tokens + 1 - prompt)];
+        Workload { pairs: (0..half).map(pair).collect(), batch_pairs: half }
+    }
+
+    /// Whole batches from a JSONL file with `prompt_ids`, `chosen_ids` and `rejected_ids`.
+    pub fn read(path: &Path, batch_pairs: usize, subject: &Subject) -> Result<Self> {
+        let text = std::fs::read_to_string(path).doing("read", path)?;
+        let config = &subject.model.config;
+        let mut pairs = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let wrong = |what: String| Error::Other(format!("{}, line {}: {what}", path.display(), index + 1));
+            let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+            let pair = [line.prompt_ids, line.chosen_ids, line.rejected_ids];
+            if pair.iter().any(Vec::is_empty) {
+                return Err(wrong("a prompt or completion is empty".into()));
+            }
+            if let Some(id) = pair.iter().flatten().find(|id| **id as usize >= config.vocabulary) {
+                return Err(wrong(format!("token {id} is not in the model's vocabulary of {}", config.vocabulary)));
+            }
+            let longest = pair[0].len() + pair[1].len().max(pair[2].len());
+            if longest > config.context {
+                return Err(wrong(format!("{longest} tokens exceed the model's context of {}", config.context)));
+            }
+            pairs.push(pair);
+        }
+        pairs.truncate(pairs.len() / batch_pairs * batch_pairs);
+        if pairs.is_empty() {
+            return Err(Error::Other(format!("{} has less than one batch of {batch_pairs} pairs", path.display())));
+        }
+        Ok(Workload { pairs, batch_pairs })
+    }
+
+    fn data(&self) -> PairData<'_> {
+        let sequences = self
+            .pairs
+            .iter()
+            .flat_map(|[prompt, chosen, rejected]| [chosen, rejected].map(|completion| Sequence { prompt, completion }));
+        PairData {
+            sequences: sequences.collect(),
+            prompt_of: (0..2 * self.pairs.len()).map(|index| index / 2).collect(),
+            pairs: (0..self.pairs.len()).map(|pair| (2 * pair, 2 * pair + 1)).collect(),
+            reference: None,
+        }
+    }
+}
+
+/// What a measurement of training gives.
+#[derive(Clone, Debug, Serialize)]
+pub struct Training {
+    /// Pairs of a batch.
+    pub batch_pairs: usize,
+    /// Tokens of the average sequence: prompt and completion.
+    pub tokens: f64,
+    /// Seconds of the median step: batch, forward, backward, clipping, update, and the numbers of train.csv.
+    pub step_s: f64,
+    /// Tokens of all steps but the first few, over their time.
+    pub tokens_per_s: f64,
+    /// The process's greatest memory so far, in bytes, where the system says.
+    pub peak_memory: Option<u64>,
+}
+
+fn optimisation() -> Optimisation {
+    Optimisation {
+        optimizer: Optimizer::Adamw,
+        learning_rate: 1e-4,
+        warmup_steps: 0,
+        schedule: Schedule::Constant,
+        gradient_accumulation_steps: 1,
+        max_grad_norm: 10.0,
+        weight_decay: 0.01,
+        momentum: 0.0,
+        smoothing: 0.99,
+        epsilon: 1e-8,
+        adam_beta1: 0.9,
+        adam_beta2: 0.999,
+    }
+}
+
+/// Takes `steps` steps of DPO with AdamW, going through the workload again and again.
+pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Training> {
+    let mut data = workload.data();
+    data.reference = Some(completion_log_probs(&subject.model, &data.sequences, device, |_| ()));
+    let batch_pairs = workload.batch_pairs;
+    let run = PreferenceRun {
+        objective: &Dpo { beta: 0.1 },
+        optimisation: &optimisation(),
+        size: &TrainingSize { steps, batch_pairs, shuffle: Shuffle::Prompts, checkpoint_every: steps },
+        first: 0,
+        last: steps,
+        seeds: (0, 0),
+        tokens: 0,
+    };
+    let (_, _, rows) = train_preference(&subject.model, None, &data, &run, device, |_| ())?;
+    let before = std::iter::once(0).chain(rows.iter().map(|row| row.tokens));
+    let steps: Vec<(f64, f64)> = rows
+        .iter()
+        .zip(before)
+        .map(|(row, before)| {
+            let tokens = (row.tokens - before) as f64;
+            (tokens, tokens / row.tokens_per_s)
+        })
+        .collect();
+    let (tokens, times): (Vec<f64>, Vec<f64>) = after_warm_up(steps).into_iter().unzip();
+    Ok(Training {
+        batch_pairs,
+        tokens: data.sequences.iter().map(Sequence::len).sum::<usize>() as f64 / data.sequences.len() as f64,
+        tokens_per_s: tokens.iter().sum::<f64>() / times.iter().sum::<f64>(),
+        step_s: median(times),
+        peak_memory: peak_memory(),
+    })
+}
+
+/// Where a training step's time goes, on one thread, so that the parts add up.
+#[derive(Clone, Debug, Serialize)]
+pub struct Breakdown {
+    /// Seconds of the average step on one thread.
+    pub step_s: f64,
+    /// Kernels, forward and backward, the update, and everything else.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// What it is.
+    pub name: String,
+    /// Its share of the step.
+    pub share: f64,
+}
+
+/// Takes `steps` steps on one thread, after one that warms up, with a clock on every kernel.
+pub fn breakdown(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Breakdown> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(Error::other)?;
+    pool.install(|| {
+        let data = workload.data();
+        let sequences = &data.sequences[..2 * workload.batch_pairs];
+        let mut trainer = Trainer::new(&subject.model, &optimisation(), steps, device);
+        let mut step = |index: u64| {
+            trainer.add(sequences, Output::TokenLogProbs, |values| Ok(values.mean().neg()))?;
+            trainer.step(index).map(drop)
+        };
+        step(0)?;
+        let began = Instant::now();
+        let (result, times) = ops::profiled(|| (1..=steps).try_for_each(&mut step));
+        result?;
+        let whole = began.elapsed().as_secs_f64();
+        let mut parts: Vec<Part> =
+            times.iter().map(|(name, seconds)| Part { name: name.clone(), share: seconds / whole }).collect();
+        parts.sort_by(|a, b| b.share.total_cmp(&a.share));
+        let rest = 1.0 - parts.iter().map(|part| part.share).sum::<f64>();
+        parts.push(Part { name: "everything else".into(), share: rest });
+        Ok(Breakdown { step_s: whole / steps as f64, parts })
+    })
+}
