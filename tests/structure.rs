@@ -6,14 +6,14 @@ use std::path::Path;
 
 /// Module, and what it may use. Everything may use `error` and `random`.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("bench", &["methods", "models", "random", "spec", "train"]),
+    ("bench", &["methods", "models", "ops", "random", "spec", "train"]),
     ("cli", &["bench", "error", "exec", "plan", "report", "resolve", "spec", "stages", "store"]),
     ("data", &[]),
     ("exec", &["plan", "store"]),
     ("methods", &["spec"]),
     ("models", &["ops", "train", "data"]),
     ("ops", &[]),
-    ("plan", &["methods", "resolve", "spec", "store"]),
+    ("plan", &["methods", "models", "resolve", "spec", "store"]),
     ("report", &["methods", "plan", "spec", "stages", "stats", "store"]),
     ("resolve", &["data", "spec", "store"]),
     ("spec", &["methods", "models"]),
