@@ -5,7 +5,8 @@
 
 Every measurement is a process of its own, so that its peak memory is its own; the two sides take turns, and the table shows
 medians and their ratio. The PyTorch side is a GPT-2 as one would write it by hand: F.linear, F.layer_norm, attention by matrix products
-in training ("eager") and by scaled_dot_product_attention over a preallocated cache in sampling.
+in training ("eager") and by scaled_dot_product_attention over a preallocated cache in sampling. Sampling is also compared with
+`transformers.generate`.
 """
 
 import argparse
@@ -118,6 +119,35 @@ def torch_side(what: str, size: str, threads: int, attention: str) -> dict:
     }
 
 
+def transformers_side(size: str, threads: int) -> dict:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    width, blocks, heads, context, vocabulary, *_ = SIZES[size]
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=vocabulary, n_embd=width, n_layer=blocks, n_head=heads, n_positions=context)
+    ).eval()
+    ids = torch.randint(1, vocabulary, (16, 32))
+    times, rates = [], []
+    for _ in range(5):
+        began = time.perf_counter()
+        with torch.inference_mode():
+            drawn = model.generate(
+                ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0, max_new_tokens=64, pad_token_id=0, eos_token_id=0
+            )
+        times.append(time.perf_counter() - began)
+        new = drawn[:, 32:]
+        ended = (new == 0).cumsum(1) > 0
+        rates.append(int((~ended).sum() + ended.any(1).sum()) / times[-1])
+    return {
+        "seconds": statistics.median(times[1:]),
+        "tokens_per_s": statistics.median(rates[1:]),
+        "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
 def ours(binary: str, what: str, size: str, threads: int) -> dict:
     command = [binary, "bench", "--model", size, "--only", what, "--steps", str(STEPS[size]), "--json"]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
@@ -137,25 +167,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", choices=SIZES, action="append")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="eager", help="PyTorch's attention in training")
-    parser.add_argument("--torch", choices=["training", "generation"], help=argparse.SUPPRESS)
+    parser.add_argument("--torch", choices=["training", "generation", "generate"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.torch == "generate":
+        print(json.dumps(transformers_side(arguments.size[0], arguments.threads)))
+        return
     if arguments.torch:
         print(json.dumps(torch_side(arguments.torch, arguments.size[0], arguments.threads, arguments.attention)))
         return
-    print("| model | part | dpo-lab | PyTorch | time ratio (all rounds) | memory |")
+    print("| model | part | dpo-lab | peer | time ratio (all rounds) | memory |")
     print("|---|---|---|---|---|---|")
     for size in arguments.size or SIZES:
-        for what in ("training", "generation"):
-            pairs = [
-                (ours(arguments.binary, what, size, arguments.threads), theirs(what, size, arguments.threads, arguments.attention))
-                for _ in range(arguments.rounds)
-            ]
+        for what, peer in (("training", "training"), ("generation", "generation"), ("generation", "generate")):
+            mine = lambda: ours(arguments.binary, what, size, arguments.threads)
+            pairs = [(mine(), theirs(peer, size, arguments.threads, arguments.attention)) for _ in range(arguments.rounds)]
+            name = {"generate": "transformers.generate"}.get(peer, "PyTorch")
             median = lambda side, key: statistics.median(pair[side][key] for pair in pairs)
             # Tokens, not batches: sampling may end early.
             ratios = sorted(their["tokens_per_s"] / our["tokens_per_s"] for our, their in pairs)
             print(
                 f"| {size} | {what} | {median(0, 'seconds') * 1e3:.1f} ms, {median(0, 'tokens_per_s'):.0f} tokens/s "
-                f"| {median(1, 'seconds') * 1e3:.1f} ms, {median(1, 'tokens_per_s'):.0f} tokens/s "
+                f"| {name} {median(1, 'seconds') * 1e3:.1f} ms, {median(1, 'tokens_per_s'):.0f} tokens/s "
                 f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) "
                 f"| {median(0, 'peak_memory') / 2**20:.0f} / {median(1, 'peak_memory') / 2**20:.0f} MiB |",
                 flush=True,
