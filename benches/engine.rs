@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dpo_lab::bench::{Subject, Workload, training};
-use dpo_lab::ops::{self, Activation, Heads, Pairing, Prediction, Rotary};
+use dpo_lab::ops::{self, Activation, Family, Heads, Pairing, Prediction, Rotary};
 
 const ROWS: usize = 512;
 const WIDTH: usize = 768;
@@ -42,7 +42,7 @@ fn operations() -> Vec<(&'static str, Operation)> {
         ),
         ("layer norm", Box::new(move |d| ops::layer_norm(x(d), bias(WIDTH, d), bias(WIDTH, d), 1e-5))),
         ("rms norm", Box::new(move |d| ops::rms_norm(x(d), bias(WIDTH, d), 1e-5))),
-        ("attention, 4 x 128", Box::new(move |d| ops::causal_attention(qkv(d), &[128; 4], heads))),
+        ("attention, 4 x 128", Box::new(move |d| ops::causal_attention(qkv(d), &vec![Family::single(128); 4], heads))),
         (
             "rotary",
             Box::new(move |d| {

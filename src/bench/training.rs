@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 
-/// Token ids of chosen and rejected completions with their prompts, and how many pairs make a batch.
+/// Token ids of prompts with completions, chosen and rejected in turn, and how many pairs make a batch.
 pub struct Workload {
-    /// (prompt, chosen, rejected)
-    pairs: Vec<[Vec<u32>; 3]>,
+    /// (prompt, completion)
+    sequences: Vec<[Vec<u32>; 2]>,
     batch_pairs: usize,
 }
 
@@ -28,22 +28,22 @@ struct Line {
 }
 
 impl Workload {
-    /// One batch of random tokens, of which the first quarter are prompts.
+    /// One batch of random tokens, of which the first quarter are prompts; each sequence has a prompt of its own.
     pub fn random(subject: &Subject) -> Self {
-        let (half, tokens) = (subject.shape.sequences / 2, subject.shape.tokens);
+        let (count, tokens) = (subject.shape.sequences, subject.shape.tokens);
         let mut stream = Stream::new(0, 0, "bench tokens", 0);
         let mut random =
             |count: usize| -> Vec<u32> { (0..count).map(|_| stream.below(subject.model.config.vocabulary) as u32).collect() };
         let prompt = tokens / 4 + 1;
-        let pair = |_| [random(prompt), random(tokens + 1 - prompt), random(tokens + 1 - prompt)];
-        Workload { pairs: (0..half).map(pair).collect(), batch_pairs: half }
+        let sequences = (0..count).map(|_| [random(prompt), random(tokens + 1 - prompt)]).collect();
+        Workload { sequences, batch_pairs: count / 2 }
     }
 
     /// Whole batches from a JSONL file with `prompt_ids`, `chosen_ids` and `rejected_ids`.
     pub fn read(path: &Path, batch_pairs: usize, subject: &Subject) -> Result<Self> {
         let text = std::fs::read_to_string(path).doing("read", path)?;
         let config = &subject.model.config;
-        let mut pairs = Vec::new();
+        let mut sequences = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let wrong = |what: String| Error::Other(format!("{}, line {}: {what}", path.display(), index + 1));
             let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
@@ -58,24 +58,22 @@ impl Workload {
             if longest > config.context {
                 return Err(wrong(format!("{longest} tokens exceed the model's context of {}", config.context)));
             }
-            pairs.push(pair);
+            let [prompt, chosen, rejected] = pair;
+            sequences.extend([[prompt.clone(), chosen], [prompt, rejected]]);
         }
-        pairs.truncate(pairs.len() / batch_pairs * batch_pairs);
-        if pairs.is_empty() {
+        sequences.truncate(sequences.len() / (2 * batch_pairs) * 2 * batch_pairs);
+        if sequences.is_empty() {
             return Err(Error::Other(format!("{} has less than one batch of {batch_pairs} pairs", path.display())));
         }
-        Ok(Workload { pairs, batch_pairs })
+        Ok(Workload { sequences, batch_pairs })
     }
 
     fn data(&self) -> PairData<'_> {
-        let sequences = self
-            .pairs
-            .iter()
-            .flat_map(|[prompt, chosen, rejected]| [chosen, rejected].map(|completion| Sequence { prompt, completion }));
+        let count = self.sequences.len();
         PairData {
-            sequences: sequences.collect(),
-            prompt_of: (0..2 * self.pairs.len()).map(|index| index / 2).collect(),
-            pairs: (0..self.pairs.len()).map(|pair| (2 * pair, 2 * pair + 1)).collect(),
+            sequences: self.sequences.iter().map(|[prompt, completion]| Sequence { prompt, completion }).collect(),
+            prompt_of: (0..count).map(|index| index / 2).collect(),
+            pairs: (0..count).step_by(2).map(|chosen| (chosen, chosen + 1)).collect(),
             reference: None,
         }
     }

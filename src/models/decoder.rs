@@ -127,12 +127,12 @@ impl Decoder {
         Decoder { config: self.config.clone(), parameters: self.parameters.tracked(device) }
     }
 
-    /// Final hidden states `[tokens, width]` of sequences of token ids, one after another without padding.
-    pub fn hidden(&self, ids: &[u32], lengths: &[usize]) -> Tensor<2> {
-        let positions = lengths.iter().flat_map(|length| 0..*length);
-        let mut x = self.embed(ids.iter().copied().zip(positions));
+    /// Final hidden states `[tokens, width]` of families of sequences, one after another without padding, from the id and position
+    /// of every token.
+    pub fn hidden(&self, tokens: &[(u32, usize)], families: &[ops::Family]) -> Tensor<2> {
+        let mut x = self.embed(tokens.iter().copied());
         for layer in 0..self.config.layers {
-            x = self.block(layer, x, |qkv| ops::causal_attention(qkv, lengths, self.heads()));
+            x = self.block(layer, x, |qkv| ops::causal_attention(qkv, families, self.heads()));
         }
         self.final_norm(x)
     }
@@ -169,14 +169,14 @@ impl Decoder {
         let head_width = width / heads;
         let mut layers = Vec::with_capacity(self.config.layers);
         let mut x = self.embed(prompts.iter().flat_map(|prompt| prompt.iter().copied().zip(0..)));
-        let lengths = vec![tokens; batch];
+        let families = vec![ops::Family::single(tokens); batch];
         for layer in 0..self.config.layers {
             x = self.block(layer, x, |qkv: Tensor<2>| {
                 let [_, keys, values] = ops::split_heads(qkv.clone(), batch, tokens, self.heads());
                 let place = [0..batch, 0..heads, 0..tokens, 0..head_width];
                 let room = || Tensor::<4>::zeros([batch, heads, capacity, head_width], device);
                 layers.push((room().slice_assign(place.clone(), keys), room().slice_assign(place, values)));
-                ops::causal_attention(qkv, &lengths, self.heads())
+                ops::causal_attention(qkv, &families, self.heads())
             });
         }
         let last: Tensor<2> = x.reshape([batch, tokens, width]).slice([0..batch, tokens - 1..tokens]).reshape([batch, width]);

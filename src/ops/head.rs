@@ -28,7 +28,7 @@ pub struct Prediction {
 }
 
 /// log p of each predicted token, `[predictions]`, for hidden states `[rows, width]` and an embedding matrix `[vocabulary, width]`.
-/// On the CPU `[predictions, vocabulary]` is never held whole. No row may be used twice.
+/// On the CPU `[predictions, vocabulary]` is never held whole. A row may predict several tokens.
 pub fn token_log_probs(hidden: Tensor<2>, embedding: Tensor<2>, predictions: &[Prediction]) -> Tensor<1> {
     if !is_on_cpu(&hidden) {
         return token_log_probs_plain(hidden, embedding, predictions);

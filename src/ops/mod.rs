@@ -23,7 +23,7 @@ mod tile;
 mod update;
 
 pub use activation::Activation;
-pub use attention::{Heads, cached_attention, causal_attention, split_heads};
+pub use attention::{Family, Heads, cached_attention, causal_attention, split_heads};
 pub use divergence::divergence;
 pub use embedding::embedding;
 pub use head::{Prediction, head_logits, token_log_probs};

@@ -40,8 +40,14 @@ impl Distinct {
                 completions.len() - 1
             }) as i32
         };
-        let chosen = pairs.iter().map(|(chosen, _)| row(*chosen)).collect();
-        let rejected = pairs.iter().filter(|_| with_rejected).map(|(_, rejected)| row(*rejected)).collect();
+        let (mut chosen, mut rejected) = (Vec::with_capacity(pairs.len()), Vec::new());
+        // Completions of a prompt come one after another, so that they share it.
+        for pair in pairs {
+            chosen.push(row(pair.0));
+            if with_rejected {
+                rejected.push(row(pair.1));
+            }
+        }
         Distinct { completions, chosen, rejected }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::methods::TokenLogProbs;
 use crate::models::Decoder;
-use crate::ops::{self, Prediction};
+use crate::ops::{self, Family, Prediction};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// A prompt (its start token included) and what follows it.
@@ -23,10 +23,6 @@ impl Sequence<'_> {
     /// Whether there is no token at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn tokens(&self) -> impl Iterator<Item = u32> {
-        self.prompt.iter().chain(self.completion).copied()
     }
 }
 
@@ -52,10 +48,12 @@ fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]), device)
 }
 
-/// Sequences one after another, without padding, and where their completions are.
+/// Sequences one after another, without padding, and where their completions are. A prompt that sequences next to each other share
+/// is there once.
 pub struct Batch {
-    ids: Vec<u32>,
-    lengths: Vec<usize>,
+    /// Id and position of every token.
+    tokens: Vec<(u32, usize)>,
+    families: Vec<Family>,
     /// Every completion token, sequence after sequence.
     predictions: Vec<Prediction>,
     /// Completion tokens of each sequence.
@@ -68,17 +66,31 @@ pub struct Batch {
 impl Batch {
     /// Lines up sequences. With `to_last` the last token is an input too (a reward model reads it).
     pub fn new(sequences: &[Sequence<'_>], to_last: bool, device: &Device) -> Self {
-        let (mut ids, mut predictions, mut last) = (Vec::new(), Vec::new(), Vec::new());
-        let length = |sequence: &Sequence<'_>| if to_last { sequence.len() } else { sequence.len().saturating_sub(1) };
-        for sequence in sequences {
-            // The row that predicts the completion's first token is that of the prompt's last.
-            let first = ids.len() + sequence.prompt.len() - 1;
-            predictions.extend(sequence.completion.iter().zip(first..).map(|(token, row)| Prediction { row, token: *token }));
-            ids.extend(sequence.tokens().take(length(sequence)));
-            last.push(ids.len() - 1);
+        let (mut tokens, mut families) = (Vec::new(), Vec::new());
+        let (mut predictions, mut last) = (Vec::new(), Vec::new());
+        for siblings in sequences.chunk_by(|a, b| a.prompt == b.prompt) {
+            let prompt = siblings[0].prompt;
+            tokens.extend(prompt.iter().copied().zip(0..));
+            let mut own = Vec::with_capacity(siblings.len());
+            let end_of_prompt = tokens.len() - 1;
+            for Sequence { completion, .. } in siblings {
+                let first = tokens.len();
+                let inputs = if to_last { completion.len() } else { completion.len().saturating_sub(1) };
+                // The row that predicts the completion's first token is that of the prompt's last.
+                let rows = std::iter::once(end_of_prompt).chain(first..);
+                predictions.extend(completion.iter().zip(rows).map(|(token, row)| Prediction { row, token: *token }));
+                tokens.extend(completion[..inputs].iter().copied().zip(prompt.len()..));
+                last.push(if inputs > 0 { tokens.len() - 1 } else { end_of_prompt });
+                own.push(inputs);
+            }
+            // A sequence by itself is not cut in two.
+            families.push(match own[..] {
+                [inputs] => Family::single(prompt.len() + inputs),
+                _ => Family { shared: prompt.len(), own },
+            });
         }
         let completions = sequences.iter().map(|sequence| sequence.completion.len()).collect();
-        Batch { ids, lengths: sequences.iter().map(length).collect(), predictions, completions, last, device: device.clone() }
+        Batch { tokens, families, predictions, completions, last, device: device.clone() }
     }
 
     /// log p of every completion token under a model, sequence after sequence, `[completion tokens]`.
@@ -92,7 +104,7 @@ impl Batch {
     }
 
     fn hidden(&self, model: &Decoder) -> Tensor<2> {
-        model.hidden(&self.ids, &self.lengths)
+        model.hidden(&self.tokens, &self.families)
     }
 
     /// Sums over each completion's tokens, in f64.
@@ -161,14 +173,16 @@ pub fn divergences(
     })
 }
 
-/// Runs sequences of like length together, and such chunks side by side.
+/// Runs sequences of like length together, those of a prompt next to each other, and such chunks side by side.
 fn in_chunks<T: Clone + Default + Send>(
     sequences: &[Sequence<'_>],
     mut progress: impl FnMut(usize),
     run: impl Fn(&[Sequence<'_>]) -> Vec<T> + Sync,
 ) -> Vec<T> {
-    let mut order: Vec<usize> = (0..sequences.len()).collect();
-    order.sort_by_key(|index| sequences[*index].len());
+    let all: Vec<usize> = (0..sequences.len()).collect();
+    let mut siblings: Vec<&[usize]> = all.chunk_by(|a, b| sequences[*a].prompt == sequences[*b].prompt).collect();
+    siblings.sort_by_key(|group| group.iter().map(|index| sequences[*index].len()).max());
+    let order = siblings.concat();
     let mut results = vec![T::default(); sequences.len()];
     let mut done = 0;
     let chunks: Vec<&[usize]> = order.chunks(INFERENCE_ROWS).collect();

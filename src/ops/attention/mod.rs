@@ -38,26 +38,71 @@ impl Heads {
     }
 }
 
-/// Attention of every position to itself and those before it.
-///
-/// `qkv` is `[tokens, (queries + 2 keys) head]`, as GPT-2's `c_attn` gives it, for sequences of these lengths one after another;
-/// the result is `[tokens, queries head]`. Nothing is padded.
-pub fn causal_attention(qkv: Tensor<2>, lengths: &[usize], heads: Heads) -> Tensor<2> {
-    if !is_on_cpu(&qkv) {
-        return causal_attention_plain(qkv, lengths, heads);
-    }
-    Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), lengths.to_vec(), heads))
+/// Sequences that begin alike. What they share lies first and is there once, then what each has of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Tokens that all have in common; may be 0.
+    pub shared: usize,
+    /// Tokens of each sequence behind these.
+    pub own: Vec<usize>,
 }
 
-/// [`causal_attention`] of Burn's own operations: runs of sequences of one length at a time.
-pub(crate) fn causal_attention_plain(qkv: Tensor<2>, lengths: &[usize], heads: Heads) -> Tensor<2> {
-    let mut first = 0;
-    let run = |run: &[usize]| {
-        let rows = first..first + run.iter().sum::<usize>();
-        first = rows.end;
-        batched_attention(qkv.clone().slice_dim(0, rows), run.len(), run[0], heads)
+impl Family {
+    /// One sequence by itself.
+    pub fn single(tokens: usize) -> Self {
+        Family { shared: 0, own: vec![tokens] }
+    }
+
+    /// Tokens that are there.
+    pub fn rows(&self) -> usize {
+        self.shared + self.own.iter().sum::<usize>()
+    }
+
+    /// Shared and own tokens of each part that attends: what is shared, by itself, and every sequence.
+    fn parts(&self) -> impl Iterator<Item = [usize; 2]> {
+        let sequences = self.own.iter().map(|own| [self.shared, *own]);
+        std::iter::once([0, self.shared]).chain(sequences).filter(|[_, own]| *own > 0)
+    }
+}
+
+/// Attention of every position of a sequence to itself and those before it.
+///
+/// `qkv` is `[tokens, (queries + 2 keys) head]`, as GPT-2's `c_attn` gives it, for families of sequences one after another; the
+/// result is `[tokens, queries head]`. Nothing is padded.
+pub fn causal_attention(qkv: Tensor<2>, families: &[Family], heads: Heads) -> Tensor<2> {
+    if !is_on_cpu(&qkv) {
+        return causal_attention_plain(qkv, families, heads);
+    }
+    Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), families.to_vec(), heads))
+}
+
+/// [`causal_attention`] of Burn's own operations: every part with what it shares before it; runs of parts of one size together.
+pub(crate) fn causal_attention_plain(qkv: Tensor<2>, families: &[Family], heads: Heads) -> Tensor<2> {
+    let [_, packed] = qkv.dims();
+    let mut parts: Vec<(usize, [usize; 2], usize)> = Vec::new();
+    let mut next = 0;
+    for family in families {
+        let start = next;
+        for sizes in family.parts() {
+            parts.push((start, sizes, next));
+            next += sizes[1];
+        }
+    }
+    let run = |run: &[(usize, [usize; 2], usize)]| {
+        let [shared, own] = run[0].1;
+        let rows = |first: usize, count: usize| qkv.clone().slice_dim(0, first..first + count);
+        let rows = |(start, _, first): &(usize, _, usize)| [rows(*start, shared), rows(*first, own)];
+        let together = if shared == 0 {
+            qkv.clone().slice_dim(0, run[0].2..run[0].2 + run.len() * own)
+        } else {
+            Tensor::cat(run.iter().flat_map(rows).collect(), 0)
+        };
+        let out = batched_attention(together, run.len(), shared + own, heads);
+        let width = heads.queries * heads.head(packed);
+        let out: Tensor<3> = out.reshape([run.len(), shared + own, width]).slice_dim(1, shared..shared + own);
+        out.reshape([run.len() * own, width])
     };
-    Tensor::cat(lengths.chunk_by(|a, b| a == b).map(run).collect(), 0)
+    Tensor::cat(parts.chunk_by(|a, b| a.1 == b.1).map(run).collect(), 0)
 }
 
 fn batched_attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: Heads) -> Tensor<2> {
@@ -99,73 +144,84 @@ fn scaled_scores(queries: Tensor<4>, keys: Tensor<4>) -> Tensor<4> {
 /// Causal attention as one operation.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait FusedAttention: Backend {
-    fn fused_attention(qkv: FloatTensor<Self>, lengths: Vec<usize>, heads: Heads) -> FloatTensor<Self>;
+    fn fused_attention(qkv: FloatTensor<Self>, families: Vec<Family>, heads: Heads) -> FloatTensor<Self>;
 }
 
 impl FusedAttention for Flex {
-    fn fused_attention(qkv: FlexTensor, lengths: Vec<usize>, heads: Heads) -> FlexTensor {
-        Attention { lengths, heads }.forward([qkv]).0
+    fn fused_attention(qkv: FlexTensor, families: Vec<Family>, heads: Heads) -> FlexTensor {
+        Attention { families, heads }.forward([qkv]).0
     }
 }
 
 impl<C: CheckpointStrategy> FusedAttention for Autodiff<Flex, C> {
-    fn fused_attention(qkv: FloatTensor<Self>, lengths: Vec<usize>, heads: Heads) -> FloatTensor<Self> {
-        record::<C, _, _>(Attention { lengths, heads }, [qkv])
+    fn fused_attention(qkv: FloatTensor<Self>, families: Vec<Family>, heads: Heads) -> FloatTensor<Self> {
+        record::<C, _, _>(Attention { families, heads }, [qkv])
     }
 }
 
 #[derive(Clone, Debug)]
 struct Attention {
-    lengths: Vec<usize>,
+    families: Vec<Family>,
     heads: Heads,
 }
 
-/// Sequences of a chunk.
+/// Families of a chunk.
 const CHUNK: usize = 4;
 
 impl Attention {
     /// Multiplications of the scores, and as many of the weighted values.
     fn operations(&self, width: usize) -> usize {
-        self.lengths.iter().map(|tokens| tokens * tokens * width).sum()
+        let parts = self.families.iter().flat_map(Family::parts);
+        parts.map(|[shared, own]| (shared + own) * own * width).sum()
     }
 
-    /// First row of every sequence.
+    /// First row of every family.
     fn starts(&self) -> impl Iterator<Item = usize> {
-        self.lengths.iter().scan(0, |next, length| Some(std::mem::replace(next, *next + length)))
+        self.families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.rows())))
     }
 
-    /// The part of every sequence in rows of `width`.
-    fn parts<'a>(&self, mut rows: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
-        let part = |length: &usize| {
-            let (part, rest) = std::mem::take(&mut rows).split_at_mut(length * width);
-            rows = rest;
-            part
-        };
-        self.lengths.iter().map(part).collect()
+    /// Every family's part of rows of `width`.
+    fn cut<'a>(&self, mut rows: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+        let part = |family: &Family| take(&mut rows, family.rows() * width);
+        self.families.iter().map(part).collect()
     }
+}
+
+/// Cuts off the first `length` elements.
+fn take<'a>(from: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
+    let (first, rest) = std::mem::take(from).split_at_mut(length);
+    *from = rest;
+    first
 }
 
 impl Kernel<1> for Attention {
     const NAME: &'static str = "attention";
 
-    /// qkv, and the log-sum-exp of every row of scores, `[queries, tokens]` of each sequence.
+    /// qkv, and the log-sum-exp of every row of scores, `[queries, own tokens]` of each part.
     type Saved = (FlexTensor, Vec<f32>);
 
     fn forward(&self, [qkv]: [FlexTensor; 1]) -> (FlexTensor, Self::Saved) {
         let qkv = contiguous(qkv);
         let [rows, packed] = sizes(&qkv);
-        assert_eq!(self.lengths.iter().sum::<usize>(), rows, "the sequences' lengths");
+        assert_eq!(self.families.iter().map(Family::rows).sum::<usize>(), rows, "the sequences' tokens");
         let queries = self.heads.queries;
         let width = queries * self.heads.head(packed);
         let (mut out, mut log_sums) = (vec![0.0; rows * width], vec![0.0; rows * queries]);
-        let parts = self.parts(&mut out, width).into_iter().zip(self.parts(&mut log_sums, queries));
-        let mut sequences: Vec<_> = self.starts().zip(parts).collect();
-        for_groups(worth_threads(self.operations(width)), (&mut sequences, CHUNK), |group| {
+        let outputs = self.cut(&mut out, width).into_iter().zip(self.cut(&mut log_sums, queries));
+        let mut families: Vec<_> = self.families.iter().zip(self.starts()).zip(outputs).collect();
+        for_groups(worth_threads(self.operations(width)), (&mut families, CHUNK), |families| {
             let mut scratch = Vec::new();
-            for (first, (out, log_sums)) in group {
-                let sizes = Sizes::new(out.len() / width, self.heads, packed);
-                let qkv = &floats(&qkv)[*first * packed..][..sizes.tokens * packed];
-                attend(sizes, qkv, out, log_sums, zeroed(&mut scratch, sizes.forward_scratch()));
+            for ((family, start), (out, log_sums)) in families {
+                let rows = &floats(&qkv)[*start * packed..];
+                let (mut first, mut out, mut log_sums) = (0, &mut **out, &mut **log_sums);
+                for [shared, own] in family.parts() {
+                    let sizes = Sizes::new([shared, own], self.heads, packed);
+                    let (out, log_sums) = (take(&mut out, own * width), take(&mut log_sums, own * queries));
+                    let own_rows = &rows[first * packed..][..own * packed];
+                    let scratch = zeroed(&mut scratch, sizes.forward_scratch());
+                    attend(sizes, &rows[..shared * packed], own_rows, out, log_sums, scratch);
+                    first += own;
+                }
             }
         });
         (new(out, [rows, width]), (qkv, log_sums))
@@ -177,15 +233,29 @@ impl Kernel<1> for Attention {
         let queries = self.heads.queries;
         let width = queries * self.heads.head(packed);
         let mut out = vec![0.0; rows * packed];
-        let mut sequences: Vec<_> = self.starts().zip(self.parts(&mut out, packed)).collect();
-        for_groups(worth_threads(2 * self.operations(width)), (&mut sequences, CHUNK), |group| {
+        let mut families: Vec<_> = self.families.iter().zip(self.starts()).zip(self.cut(&mut out, packed)).collect();
+        for_groups(worth_threads(2 * self.operations(width)), (&mut families, CHUNK), |families| {
             let mut scratch = Vec::new();
-            for (first, out) in group {
-                let sizes = Sizes::new(out.len() / packed, self.heads, packed);
-                let part = |width: usize| *first * width..(*first + sizes.tokens) * width;
-                let (qkv, gradient) = (&floats(&qkv)[part(packed)], &floats(&gradient)[part(width)]);
-                let scratch = zeroed(&mut scratch, sizes.backward_scratch());
-                propagate(sizes, qkv, gradient, &log_sums[part(queries)], out, scratch);
+            for ((family, start), out) in families {
+                let rows = &floats(&qkv)[*start * packed..];
+                let mut first = 0;
+                for [shared, own] in family.parts() {
+                    let sizes = Sizes::new([shared, own], self.heads, packed);
+                    // What is shared lies first, so it is never among the part's own rows.
+                    let (to_shared, to_own) = out.split_at_mut(first.max(shared) * packed);
+                    let part = |width: usize| (*start + first) * width..(*start + first + own) * width;
+                    propagate(
+                        sizes,
+                        &rows[..shared * packed],
+                        &rows[first * packed..][..own * packed],
+                        &floats(&gradient)[part(width)],
+                        &log_sums[part(queries)],
+                        &mut to_shared[..shared * packed],
+                        &mut to_own[..own * packed],
+                        zeroed(&mut scratch, sizes.backward_scratch()),
+                    );
+                    first += own;
+                }
             }
         });
         [Some(new(out, [rows, packed]))]
@@ -217,17 +287,49 @@ mod tests {
         ];
         let grouped: [(&[usize], [usize; 2], usize); 3] = [(&[1], [2, 1], 1), (&[3, 3], [2, 1], 2), (&[24, 1, 41], [6, 2], 17)];
         let equal = cases.map(|(lengths, heads, head)| (lengths, [heads, heads], head));
-        for (lengths, [queries, keys], head) in equal.into_iter().chain(grouped) {
-            let heads = Heads { queries, keys };
-            let (rows, packed) = (lengths.iter().sum(), (queries + 2 * keys) * head);
-            let case = Case::new(&[&[rows, packed]], 1.5);
-            type Op = fn(Tensor<2>, &[usize], Heads) -> Tensor<2>;
-            let run = |op: Op| move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, packed]), lengths, heads).flatten(0, 1);
-            case.agrees(run(causal_attention), run(causal_attention_plain));
-            case.ignores_threads(run(causal_attention));
-            if rows == 6 {
-                case.differentiates(run(causal_attention));
-            }
+        for (lengths, heads, head) in equal.into_iter().chain(grouped) {
+            check(&lengths.iter().map(|length| Family::single(*length)).collect::<Vec<_>>(), heads, head);
+        }
+    }
+
+    #[test]
+    fn fused_is_plain_for_families() {
+        let family = |shared: usize, own: &[usize]| Family { shared, own: own.to_vec() };
+        check(&[family(2, &[1, 1]), family(1, &[1])], [2, 2], 2);
+        check(&[family(1, &[2, 1]), family(2, &[])], [2, 1], 3);
+        check(&[family(17, &[5, 0, 30, 16]), Family::single(9), family(33, &[7, 64])], [4, 4], 16);
+        check(&[family(5, &[3, 3]), family(5, &[3, 3]), family(6, &[1, 90])], [4, 2], 17);
+    }
+
+    /// What sharing is for: every sequence attends as if it lay there whole.
+    #[test]
+    fn a_family_is_its_sequences() {
+        let device = burn::tensor::Device::flex();
+        let (heads, packed, shared, own) = (Heads::equal(2), 18, 7, [4, 9]);
+        let rows: Tensor<2> =
+            Tensor::from_data(burn::tensor::TensorData::new(crate::ops::testing::numbers(20 * packed, 1), [20, packed]), &device);
+        let together = causal_attention(rows.clone(), &[Family { shared, own: own.to_vec() }], heads);
+        let mut first = shared;
+        for own in own {
+            let part = |rows: &Tensor<2>| rows.clone().slice_dim(0, first..first + own);
+            let whole = Tensor::cat(vec![rows.clone().slice_dim(0, 0..shared), part(&rows)], 0);
+            let alone = causal_attention(whole, &[Family::single(shared + own)], heads).slice_dim(0, shared..shared + own);
+            let difference: f32 = (part(&together) - alone).abs().max().into_scalar();
+            assert!(difference < 1e-6, "{difference}");
+            first += own;
+        }
+    }
+
+    fn check(families: &[Family], [queries, keys]: [usize; 2], head: usize) {
+        let heads = Heads { queries, keys };
+        let (rows, packed) = (families.iter().map(Family::rows).sum::<usize>(), (queries + 2 * keys) * head);
+        let case = Case::new(&[&[rows, packed]], 1.5);
+        type Op = fn(Tensor<2>, &[Family], Heads) -> Tensor<2>;
+        let run = |op: Op| move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, packed]), families, heads).flatten(0, 1);
+        case.agrees(run(causal_attention), run(causal_attention_plain));
+        case.ignores_threads(run(causal_attention));
+        if rows <= 6 {
+            case.differentiates(run(causal_attention));
         }
     }
 }

@@ -6,7 +6,11 @@ use crate::ops::tile::{ROWS, columns_by_lanes, rows_by_lanes};
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    pub(super) tokens: usize,
+    /// Tokens whose rows lie elsewhere, and which are only seen; then the sequence's own.
+    shared: usize,
+    own: usize,
+    /// Both together.
+    tokens: usize,
     heads: Heads,
     /// Width of a packed row, of all queries, and of one head.
     packed: usize,
@@ -19,11 +23,11 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    pub(super) fn new(tokens: usize, heads: Heads, packed: usize) -> Self {
-        let head = heads.head(packed);
+    pub(super) fn new([shared, own]: [usize; 2], heads: Heads, packed: usize) -> Self {
+        let (tokens, head) = (shared + own, heads.head(packed));
         let [wide, long] = [head, tokens].map(|size| size.next_multiple_of(LANES));
         let (width, scale) = (heads.queries * head, (head as f32).powf(-0.5));
-        Sizes { tokens, heads, packed, width, head, wide, long, scale }
+        Sizes { shared, own, tokens, heads, packed, width, head, wide, long, scale }
     }
 
     /// First column of a query's keys and values.
@@ -41,13 +45,13 @@ impl Sizes {
 
     /// K^T, V^T, Q, K, g, and weights and their gradients, each of these with room for a tile's columns behind the last row.
     pub(super) fn backward_scratch(&self) -> usize {
-        2 * self.head * self.long + 3 * self.tokens * self.wide + 2 * (self.tokens * self.long + LANES)
+        2 * self.head * self.long + (self.tokens + 2 * self.own) * self.wide + 2 * (self.own * self.long + LANES)
     }
 
-    /// Rows of a tile that starts at row `first` of a head's part of a matrix; rows behind the last repeat it.
+    /// Rows of a tile that starts at own row `first` of a head's part of a matrix; rows behind the last repeat it.
     #[inline(always)]
     fn rows<'a>(&self, matrix: &'a [f32], stride: usize, first: usize, column: usize, length: usize) -> [&'a [f32]; ROWS] {
-        std::array::from_fn(|row| &matrix[(first + row).min(self.tokens - 1) * stride + column..][..length])
+        std::array::from_fn(|row| &matrix[(first + row).min(self.own - 1) * stride + column..][..length])
     }
 }
 
@@ -59,9 +63,10 @@ fn pack(out: &mut [f32], sizes: Sizes, from: &[f32], stride: usize, column: usiz
     }
 }
 
-/// Copies a head's columns into rows, 8 tokens by 8 columns at a time: in registers rather than by single stores.
+/// Copies a head's columns of tokens `first..` into rows, 8 tokens by 8 columns at a time: in registers rather than by single
+/// stores.
 #[inline(always)]
-fn transpose(out: &mut [f32], sizes: Sizes, from: &[f32], stride: usize, column: usize) {
+fn transpose(out: &mut [f32], sizes: Sizes, first: usize, from: &[f32], stride: usize, column: usize) {
     const SIDE: usize = 8;
     for (block, tokens) in from.chunks(SIDE * stride).enumerate() {
         let count = tokens.len() / stride;
@@ -77,40 +82,51 @@ fn transpose(out: &mut [f32], sizes: Sizes, from: &[f32], stride: usize, column:
             }
             let flipped: [[f32; SIDE]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|j| square[j][i]));
             for (flipped, row) in flipped.iter().zip(out[at * sizes.long..].chunks_exact_mut(sizes.long)).take(columns) {
-                row[block * SIDE..][..count].copy_from_slice(&flipped[..count]);
+                row[first + block * SIDE..][..count].copy_from_slice(&flipped[..count]);
             }
         }
     }
 }
 
 vectorised! {
-    /// Attention of one sequence: out `[tokens, width]` and log-sum-exps `[queries, tokens]` of qkv `[tokens, packed]`.
-    pub(super) fn attend(sizes: Sizes, qkv: &[f32], out: &mut [f32], log_sums: &mut [f32], scratch: &mut [f32]) {
-        let Sizes { tokens, heads, packed, width, head, wide, long, scale } = sizes;
+    /// Attention of one sequence: out `[own, width]` and log-sum-exps `[queries, own]`, from the shared tokens' packed rows and
+    /// its own.
+    pub(super) fn attend(
+        sizes: Sizes,
+        shared_rows: &[f32],
+        own_rows: &[f32],
+        out: &mut [f32],
+        log_sums: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let Sizes { shared, own, tokens, heads, packed, width, head, wide, long, scale } = sizes;
         let (keys, scratch) = scratch.split_at_mut(head * long);
         let (values, scores) = scratch.split_at_mut(tokens * wide);
         for which in 0..heads.queries {
             let (column, [key_column, value_column]) = (which * head, sizes.columns(which));
-            transpose(keys, sizes, qkv, packed, key_column);
-            pack(values, sizes, qkv, packed, value_column);
-            for first in (0..tokens).step_by(ROWS) {
-                let end = (first + ROWS).min(tokens);
-                let queries = sizes.rows(qkv, packed, first, column, head);
+            for (first, rows) in [(0, shared_rows), (shared, own_rows)] {
+                transpose(keys, sizes, first, rows, packed, key_column);
+                pack(&mut values[first * wide..], sizes, rows, packed, value_column);
+            }
+            for first in (0..own).step_by(ROWS) {
+                let last = (first + ROWS).min(own);
+                let end = shared + last;
+                let queries = sizes.rows(own_rows, packed, first, column, head);
                 for at in (0..end).step_by(LANES) {
                     let tile = rows_by_lanes::<FMA>(queries, &keys[at..], long, head);
                     for (scores, sums) in scores.chunks_exact_mut(long).zip(&tile) {
                         scores[at..at + LANES].copy_from_slice(sums);
                     }
                 }
-                for (scores, token) in scores.chunks_exact_mut(long).zip(first..end) {
-                    log_sums[which * tokens + token] = softmax_of_seen::<FMA>(scores, token + 1, scale);
+                for (scores, row) in scores.chunks_exact_mut(long).zip(first..last) {
+                    log_sums[which * own + row] = softmax_of_seen::<FMA>(scores, shared + row + 1, scale);
                 }
                 let weights = std::array::from_fn(|row| &scores[row * long..][..end]);
                 for at in (0..head).step_by(LANES) {
                     let tile = rows_by_lanes::<FMA>(weights, &values[at..], wide, end);
-                    for (token, sums) in (first..end).zip(&tile) {
+                    for (row, sums) in (first..last).zip(&tile) {
                         let lanes = LANES.min(head - at);
-                        out[token * width + column + at..][..lanes].copy_from_slice(&sums[..lanes]);
+                        out[row * width + column + at..][..lanes].copy_from_slice(&sums[..lanes]);
                     }
                 }
             }
@@ -150,64 +166,83 @@ fn softmax_of_seen<const FMA: bool>(row: &mut [f32], seen: usize, scale: f32) ->
 }
 
 vectorised! {
-    /// Adds the gradient of one sequence's qkv `[tokens, packed]` from that of its output `[tokens, width]`.
-    pub(super) fn propagate(sizes: Sizes, qkv: &[f32], gradient: &[f32], log_sums: &[f32], out: &mut [f32], scratch: &mut [f32]) {
-        let Sizes { tokens, heads, packed, width, head, wide, long, scale } = sizes;
+    /// Adds the gradients of the shared tokens' packed rows and of its own `[own, packed]` from that of one sequence's output
+    /// `[own, width]`.
+    pub(super) fn propagate(
+        sizes: Sizes,
+        shared_rows: &[f32],
+        own_rows: &[f32],
+        gradient: &[f32],
+        log_sums: &[f32],
+        to_shared: &mut [f32],
+        to_own: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let Sizes { shared, own, tokens, heads, packed, width, head, wide, long, scale } = sizes;
         let (keys_flipped, scratch) = scratch.split_at_mut(head * long);
         let (values_flipped, scratch) = scratch.split_at_mut(head * long);
-        let (queries, scratch) = scratch.split_at_mut(tokens * wide);
         let (keys, scratch) = scratch.split_at_mut(tokens * wide);
-        let (gradients, scratch) = scratch.split_at_mut(tokens * wide);
-        let (weights, slopes) = scratch.split_at_mut(tokens * long + LANES);
+        let (queries, scratch) = scratch.split_at_mut(own * wide);
+        let (gradients, scratch) = scratch.split_at_mut(own * wide);
+        let (weights, slopes) = scratch.split_at_mut(own * long + LANES);
         for which in 0..heads.queries {
             let (column, [key_column, value_column]) = (which * head, sizes.columns(which));
-            transpose(keys_flipped, sizes, qkv, packed, key_column);
-            transpose(values_flipped, sizes, qkv, packed, value_column);
-            pack(queries, sizes, qkv, packed, column);
-            pack(keys, sizes, qkv, packed, key_column);
+            for (first, rows) in [(0, shared_rows), (shared, own_rows)] {
+                transpose(keys_flipped, sizes, first, rows, packed, key_column);
+                transpose(values_flipped, sizes, first, rows, packed, value_column);
+                pack(&mut keys[first * wide..], sizes, rows, packed, key_column);
+            }
+            pack(queries, sizes, own_rows, packed, column);
             pack(gradients, sizes, gradient, width, column);
-            for first in (0..tokens).step_by(ROWS) {
-                let end = (first + ROWS).min(tokens);
+            for first in (0..own).step_by(ROWS) {
+                let last = (first + ROWS).min(own);
+                let end = shared + last;
                 let some_queries = sizes.rows(queries, wide, first, 0, head);
                 let some_gradients = sizes.rows(gradients, wide, first, 0, head);
                 for at in (0..end).step_by(LANES) {
                     let scores = rows_by_lanes::<FMA>(some_queries, &keys_flipped[at..], long, head);
                     let to_weights = rows_by_lanes::<FMA>(some_gradients, &values_flipped[at..], long, head);
-                    for (token, (scores, to_weights)) in (first..end).zip(scores.iter().zip(&to_weights)) {
-                        weights[token * long + at..][..LANES].copy_from_slice(scores);
-                        slopes[token * long + at..][..LANES].copy_from_slice(to_weights);
+                    for (row, (scores, to_weights)) in (first..last).zip(scores.iter().zip(&to_weights)) {
+                        weights[row * long + at..][..LANES].copy_from_slice(scores);
+                        slopes[row * long + at..][..LANES].copy_from_slice(to_weights);
                     }
                 }
-                for token in first..end {
-                    let rows = (&mut weights[token * long..][..long], &mut slopes[token * long..][..long]);
-                    slopes_of_seen::<FMA>(rows, token + 1, scale, log_sums[which * tokens + token]);
+                for row in first..last {
+                    let rows = (&mut weights[row * long..][..long], &mut slopes[row * long..][..long]);
+                    slopes_of_seen::<FMA>(rows, shared + row + 1, scale, log_sums[which * own + row]);
                 }
                 let some_slopes = sizes.rows(slopes, long, first, 0, end);
                 for at in (0..head).step_by(LANES) {
                     let tile = rows_by_lanes::<FMA>(some_slopes, &keys[at..], wide, end);
-                    add_tile(out, sizes, &tile, first, column, at);
+                    add_tile(to_own, sizes, &tile, first, column, at);
                 }
             }
             for first in (0..tokens).step_by(ROWS) {
-                let start = first * long + first;
+                // Own rows before this one do not see the tile's tokens.
+                let from = first.saturating_sub(shared);
+                let start = from * long + first;
                 for at in (0..head).step_by(LANES) {
-                    let rows = first * wide + at;
-                    let tile = columns_by_lanes::<FMA>((&slopes[start..], long), (&queries[rows..], wide), tokens - first);
-                    add_tile(out, sizes, &tile, first, key_column, at);
-                    let tile = columns_by_lanes::<FMA>((&weights[start..], long), (&gradients[rows..], wide), tokens - first);
-                    add_tile(out, sizes, &tile, first, value_column, at);
+                    let rows = from * wide + at;
+                    let by_queries = columns_by_lanes::<FMA>((&slopes[start..], long), (&queries[rows..], wide), own - from);
+                    let by_weights = columns_by_lanes::<FMA>((&weights[start..], long), (&gradients[rows..], wide), own - from);
+                    for (tile, column) in [(by_queries, key_column), (by_weights, value_column)] {
+                        let in_shared = shared.saturating_sub(first).min(ROWS);
+                        add_tile(to_shared, sizes, &tile[..in_shared], first, column, at);
+                        add_tile(to_own, sizes, &tile[in_shared..], from, column, at);
+                    }
                 }
             }
         }
     }
 }
 
-/// Adds a tile to packed rows, from lane `at` of a head's columns on; heads of queries may share keys and values.
+/// Adds a tile's rows to packed rows from `first` on, as far as there are any, and from lane `at` of a head's columns on. Heads of
+/// queries may share keys and values, and sequences their first tokens.
 #[inline(always)]
-fn add_tile(out: &mut [f32], sizes: Sizes, tile: &[[f32; LANES]; ROWS], first: usize, column: usize, at: usize) {
+fn add_tile(out: &mut [f32], sizes: Sizes, tile: &[[f32; LANES]], first: usize, column: usize, at: usize) {
     let lanes = LANES.min(sizes.head - at);
-    for (token, sums) in (first..sizes.tokens).zip(tile) {
-        for (out, sum) in out[token * sizes.packed + column + at..][..lanes].iter_mut().zip(sums) {
+    for (row, sums) in out.chunks_exact_mut(sizes.packed).skip(first).zip(tile) {
+        for (out, sum) in row[column + at..][..lanes].iter_mut().zip(sums) {
             *out += sum;
         }
     }
