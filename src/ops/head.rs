@@ -1,10 +1,10 @@
 //! The output head, and log-probs of given tokens under it.
 //!
-//! The kernel makes logits for some rows and words at a time and keeps one log-sum-exp a row; the backward makes them again.
+//! The kernel makes logits for some rows and words at a time and keeps one log-sum-exp a row; the backward makes them again, unless they are few.
 //! With g the gradient of a log-prob, that of its logits is g (onehot(token) - softmax(logits)). A part of the vocabulary has
 //! its own rows of the embedding's gradient, and every embedding is read once for all rows.
 
-use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, worth_threads};
+use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_groups, is_on_cpu, new, record, sizes, worth_threads};
 use super::product::{Matrix, add_product, product_into};
 use super::simd::{LANES, exp, greatest, padded, sum, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -12,6 +12,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use std::sync::Arc;
 
 /// Logits `[rows, vocabulary]` of hidden states `[rows, width]` under an embedding matrix `[vocabulary, width]`.
 pub fn head_logits(hidden: Tensor<2>, embedding: Tensor<2>) -> Tensor<2> {
@@ -83,6 +84,8 @@ struct TokenLogProbs {
 const WORDS: usize = 512;
 /// Rows whose logits are made at once: with [`WORDS`] a mebibyte.
 const ROWS: usize = 512;
+/// Logits that are kept for the backward, at most: making these 4 MiB again would cost a small model more than they do.
+const KEPT: usize = 1 << 20;
 /// Parts of the vocabulary whose shares of the hidden states' gradient are summed on their own.
 const PARTS: usize = 8;
 /// Elementary operations of a multiplication in a product, or so, as [`worth_threads`] counts.
@@ -95,8 +98,8 @@ fn operations(rows: usize, vocabulary: usize, width: usize) -> usize {
 impl Kernel<2> for TokenLogProbs {
     const NAME: &'static str = "head and log-probs";
 
-    /// Hidden states, embedding, log-sum-exp of every row.
-    type Saved = (FlexTensor, FlexTensor, Vec<f32>);
+    /// Hidden states, embedding, log-sum-exp of every row, and each group's logits where they are few.
+    type Saved = (FlexTensor, FlexTensor, Vec<f32>, Arc<Vec<Vec<f32>>>);
 
     fn forward(&self, inputs: [FlexTensor; 2]) -> (FlexTensor, Self::Saved) {
         let [hidden, embedding] = inputs.map(contiguous);
@@ -105,23 +108,32 @@ impl Kernel<2> for TokenLogProbs {
         let mut states = Vec::new();
         let states = gather(&mut states, floats(&hidden), width, self.predictions.iter().map(|one| one.row));
         // Of each group of words every row's log-sum-exp, then its token's logit if that is in the group.
-        let mut found = vec![0.0; vocabulary.div_ceil(WORDS) * 2 * count];
-        let threads = worth_threads(operations(count, vocabulary, width));
-        for_chunks(threads, (&mut found, 2 * count), |group, found| {
-            let words = &floats(&embedding)[group * WORDS * width..];
-            let words = &words[..words.len().min(WORDS * width)];
-            let size = words.len() / width;
-            let (log_sums, chosen) = found.split_at_mut(count);
+        let groups = vocabulary.div_ceil(WORDS);
+        let mut found = vec![0.0; groups * 2 * count];
+        let mut kept = vec![Vec::new(); if count * vocabulary <= KEPT { groups } else { 0 }];
+        let mut all_kept = kept.iter_mut();
+        let mut outputs: Vec<_> =
+            found.chunks_mut((2 * count).max(1)).enumerate().map(|(group, found)| (group, found, all_kept.next())).collect();
+        for_groups(worth_threads(operations(count, vocabulary, width)), (&mut outputs, 1), |outputs| {
             let mut logits = Vec::new();
-            let outputs = log_sums.chunks_mut(ROWS).zip(chosen.chunks_mut(ROWS));
-            for (block, (predictions, (log_sums, chosen))) in self.predictions.chunks(ROWS).zip(outputs).enumerate() {
-                let states = states.rows(block * ROWS, block * ROWS + predictions.len());
-                product_into(&mut logits, states, Matrix::new(words, size, width).transposed());
-                let rows = logits.chunks_exact(size).zip(predictions);
-                for ((logits, one), (log_sum, chosen)) in rows.zip(log_sums.iter_mut().zip(chosen)) {
-                    *log_sum = log_sum_exp(logits);
-                    let word = (one.token as usize).checked_sub(group * WORDS).and_then(|word| logits.get(word));
-                    *chosen = word.copied().unwrap_or(0.0);
+            for (group, found, kept) in outputs {
+                let words = &floats(&embedding)[*group * WORDS * width..];
+                let words = &words[..words.len().min(WORDS * width)];
+                let size = words.len() / width;
+                let (log_sums, chosen) = found.split_at_mut(count);
+                let rows = self.predictions.chunks(ROWS).zip(log_sums.chunks_mut(ROWS).zip(chosen.chunks_mut(ROWS)));
+                for (block, (predictions, (log_sums, chosen))) in rows.enumerate() {
+                    let states = states.rows(block * ROWS, block * ROWS + predictions.len());
+                    product_into(&mut logits, states, Matrix::new(words, size, width).transposed());
+                    let rows = logits.chunks_exact(size).zip(predictions);
+                    for ((logits, one), (log_sum, chosen)) in rows.zip(log_sums.iter_mut().zip(chosen)) {
+                        *log_sum = log_sum_exp(logits);
+                        let word = (one.token as usize).checked_sub(*group * WORDS).and_then(|word| logits.get(word));
+                        *chosen = word.copied().unwrap_or(0.0);
+                    }
+                    if let Some(kept) = kept {
+                        kept.extend_from_slice(&logits);
+                    }
                 }
             }
         });
@@ -135,12 +147,12 @@ impl Kernel<2> for TokenLogProbs {
             log_probs.push(found[one.token as usize / WORDS * 2 * count + count + index] - log_sum);
             log_sums.push(log_sum);
         }
-        (new(log_probs, [count]), (hidden, embedding, log_sums))
+        (new(log_probs, [count]), (hidden, embedding, log_sums, Arc::new(kept)))
     }
 
     fn backward(
         &self,
-        (hidden, embedding, log_sums): Self::Saved,
+        (hidden, embedding, log_sums, kept): Self::Saved,
         gradient: FlexTensor,
         _: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
@@ -167,7 +179,14 @@ impl Kernel<2> for TokenLogProbs {
                         let first = (part * groups_of_part + group) * WORDS;
                         let size = to_words.len() / width;
                         let words = Matrix::new(&floats(&embedding)[first * width..][..to_words.len()], size, width);
-                        product_into(&mut logits, states, words.transposed());
+                        if let Some(kept) = kept.get(first / WORDS) {
+                            logits.clear();
+                            for &index in used {
+                                logits.extend_from_slice(&kept[index * size..][..size]);
+                            }
+                        } else {
+                            product_into(&mut logits, states, words.transposed());
+                        }
                         for (logits, &index) in logits.chunks_exact_mut(size).zip(used) {
                             slopes(logits, log_sums[index], gradient[index]);
                             let word = (self.predictions[index].token as usize).checked_sub(first);
@@ -259,7 +278,7 @@ mod tests {
 
     #[test]
     fn fused_is_plain() {
-        for sizes in [[1, 1, 1], [3, 5, 7], [130, 16, 50], [70, 9, 2049], [600, 64, 300], [20, 3, 9001]] {
+        for sizes in [[1, 1, 1], [3, 5, 7], [130, 16, 50], [70, 9, 2049], [600, 64, 300], [20, 3, 9001], [600, 5, 2100]] {
             let [rows, width, vocabulary] = sizes;
             let case = Case::new(&[&[rows, width], &[vocabulary, width]], 0.7);
             case.agrees(run(token_log_probs, sizes), run(token_log_probs_plain, sizes));
