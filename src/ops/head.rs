@@ -282,6 +282,11 @@ mod tests {
             let [rows, width, vocabulary] = sizes;
             let case = Case::new(&[&[rows, width], &[vocabulary, width]], 0.7);
             case.agrees(run(token_log_probs, sizes), run(token_log_probs_plain, sizes));
+            // Nearly even distributions, and nearly certain ones.
+            for scale in [1e-3, 4.0] {
+                let case = Case::new(&[&[rows, width], &[vocabulary, width]], scale);
+                case.agrees_in_scale(run(token_log_probs, sizes), run(token_log_probs_plain, sizes));
+            }
             case.ignores_threads(run(token_log_probs, sizes));
             if rows == 3 {
                 case.differentiates(run(token_log_probs, sizes));

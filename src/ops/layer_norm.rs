@@ -155,6 +155,11 @@ mod tests {
                 move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, width]), x[1].clone(), x[2].clone(), 1e-5).flatten(0, 1)
             };
             case.agrees(run(layer_norm), run(layer_norm_plain));
+            // In one or two columns nothing is left of x but its sign, and its gradient is rounding.
+            for scale in [1e-2, 1e4].into_iter().filter(|_| width > 2) {
+                let case = Case::new(&[&[rows, width], &[width], &[width]], scale);
+                case.agrees_in_scale(run(layer_norm), run(layer_norm_plain));
+            }
             case.ignores_threads(run(layer_norm));
             if rows == 3 {
                 case.differentiates(run(layer_norm));

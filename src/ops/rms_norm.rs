@@ -131,6 +131,10 @@ mod tests {
             type Op = fn(Tensor<2>, Tensor<1>, f64) -> Tensor<2>;
             let run = |op: Op| move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, width]), x[1].clone(), 1e-5).flatten(0, 1);
             case.agrees(run(rms_norm), run(rms_norm_plain));
+            // In one or two columns nothing is left of x but its sign, and its gradient is rounding.
+            for scale in [1e-2, 1e4].into_iter().filter(|_| width > 2) {
+                Case::new(&[&[rows, width], &[width]], scale).agrees_in_scale(run(rms_norm), run(rms_norm_plain));
+            }
             case.ignores_threads(run(rms_norm));
             if rows == 3 {
                 case.differentiates(run(rms_norm));

@@ -81,7 +81,8 @@ pub(crate) fn rotary_plain(qkv: Tensor<2>, positions: &[usize], heads: Heads, ro
         }
     }
     let device = qkv.device();
-    let [cosines, sines] = [cosines, sines].map(|x| Tensor::<2>::from_data(TensorData::new(x, [tokens, packed]), &device));
+    let matrix = |x: Vec<f32>| Tensor::<2>::from_data(TensorData::new(x, [tokens, packed]), &device).cast(qkv.dtype());
+    let [cosines, sines] = [cosines, sines].map(matrix);
     let partners = Tensor::from_data(TensorData::new(partners, [packed]), &device);
     qkv.clone() * cosines + qkv.select(1, partners) * sines
 }

@@ -1,6 +1,6 @@
 //! How the kernels are tested: against Burn's own operations, finite differences and other numbers of threads.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 thread_local! {
     static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
@@ -85,25 +85,42 @@ impl Case {
         assert_eq!(self.outside_the_tape(&fused), got, "with and without a tape");
     }
 
-    /// The gradients are those of central differences.
-    pub(crate) fn differentiates(&self, operation: impl Fn(&[Tensor<1>]) -> Tensor<1>) {
-        const STEP: f32 = 1e-2;
-        let (_, gradients) = self.run(&operation);
-        let value = |inputs: Vec<Vec<f32>>| -> f64 {
-            let output = Case { inputs }.outside_the_tape(&operation);
-            let weights = numbers(output.len(), 99);
-            output.iter().zip(weights).map(|(y, w)| f64::from(*y) * f64::from(w)).sum()
+    /// The same for huge or tiny inputs, where errors are those of the greatest number involved.
+    pub(crate) fn agrees_in_scale(&self, fused: impl Fn(&[Tensor<1>]) -> Tensor<1>, plain: impl Fn(&[Tensor<1>]) -> Tensor<1>) {
+        let ((got, gradients), (wanted, wanted_gradients)) = (self.run(&fused), self.run(&plain));
+        let alike = |got: &[f32], wanted: &[f32], what: &str| {
+            let most = wanted.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
+            let of_most = |values: &[f32]| values.iter().map(|x| x / most).collect::<Vec<_>>();
+            close(&of_most(got), &of_most(wanted), 1e-4, what);
         };
+        alike(&got, &wanted, "output");
+        for (index, (got, wanted)) in gradients.iter().zip(&wanted_gradients).enumerate() {
+            alike(got, wanted, &format!("gradient of input {index}"));
+        }
+    }
+
+    /// The gradients are those of central differences in f64, where an operation is the plain one.
+    pub(crate) fn differentiates(&self, operation: impl Fn(&[Tensor<1>]) -> Tensor<1>) {
+        const STEP: f64 = 1e-5;
+        let (output, gradients) = self.run(&operation);
+        let weights = numbers(output.len(), 99);
+        let value = |inputs: &[Vec<f64>]| -> f64 {
+            let options = (&Device::flex(), DType::F64);
+            let tensor = |values: &Vec<f64>| Tensor::from_data(TensorData::new(values.clone(), [values.len()]), options);
+            let output = operation(&inputs.iter().map(tensor).collect::<Vec<_>>()).into_data();
+            output.iter::<f64>().zip(&weights).map(|(y, w)| y * f64::from(*w)).sum()
+        };
+        let inputs: Vec<Vec<f64>> = self.inputs.iter().map(|values| values.iter().map(|x| f64::from(*x)).collect()).collect();
         for (input, gradient) in gradients.iter().enumerate() {
             for (element, got) in gradient.iter().enumerate() {
-                let moved = |step: f32| {
-                    let mut inputs = self.inputs.clone();
+                let moved = |step: f64| {
+                    let mut inputs = inputs.clone();
                     inputs[input][element] += step;
-                    inputs
+                    value(&inputs)
                 };
-                let wanted = (value(moved(STEP)) - value(moved(-STEP))) as f32 / (2.0 * STEP);
-                let error = (got - wanted).abs();
-                assert!(error < 3e-3 * wanted.abs().max(1.0), "input {input}, element {element}: {got} is not {wanted}");
+                let wanted = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                let error = (f64::from(*got) - wanted).abs();
+                assert!(error < 1e-4 * wanted.abs().max(1.0), "input {input}, element {element}: {got} is not {wanted}");
             }
         }
     }

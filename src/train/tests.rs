@@ -1,12 +1,12 @@
 //! What a whole training run promises, whatever it is computed with.
 
-use super::{PairData, PreferenceRun, Sequence, completion_log_probs, train_preference};
+use super::{Batch, PairData, PreferenceRun, Sequence, completion_log_probs, train_preference};
 use crate::methods::Dpo;
 use crate::models::{Decoder, DecoderConfig};
 use crate::ops::testing::plainly;
 use crate::random::Stream;
 use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 /// Random pairs of different lengths, 4 completions a prompt.
 fn texts() -> Vec<Vec<u32>> {
@@ -95,5 +95,57 @@ fn a_batch_in_parts_is_the_same_step() {
     assert_ne!(weights, whole_weights, "the parts are really run one by one");
     for (step, (parts, whole)) in parts.iter().zip(&whole).enumerate() {
         assert!((parts - whole).abs() < 1e-4 * whole, "step {step}: {parts} is not {whole}");
+    }
+}
+
+/// Log-probs, scores, and the gradients of a weighting of both, of sequences run in these groups.
+fn numbers_and_gradients(groups: &[&[Sequence<'_>]]) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let device = Device::flex();
+    let config = DecoderConfig { vocabulary: 50, context: 40, width: 24, layers: 2, heads: 3, scalar_head: false };
+    let mut model = Decoder::new(config, &mut Stream::new(0, 0, "sharing test", 0), &device).with_scalar_head(&device);
+    let head = model.parameters.0.last_mut().expect("a head");
+    head.value = head.value.clone() + 0.3;
+    let model = model.tracked(&device);
+    let taped = device.autodiff();
+    let outputs = groups.iter().flat_map(|group| {
+        let scores = Batch::new(group, true, &taped).scores(&model);
+        [Batch::new(group, false, &taped).token_log_probs(&model), scores.clone() * scores]
+    });
+    let outputs: Vec<Tensor<1>> = outputs.collect();
+    // Every log-prob and score weighs the same, in whatever order they come.
+    let mut tape =
+        outputs.iter().cloned().map(|output| (output.clone() * output).sum()).reduce(|a, b| a + b).expect("outputs").backward();
+    let gradients =
+        model.parameters.0.iter().map(|p| crate::models::values(&p.value.grad_remove(&mut tape).expect("a gradient")));
+    let gradients = gradients.collect();
+    let of =
+        |which: usize| outputs.iter().skip(which).step_by(2).flat_map(|output| crate::models::values(&output.clone().inner()));
+    (of(0).chain(of(1)).collect(), gradients)
+}
+
+#[test]
+fn a_shared_prompt_changes_nothing() {
+    let texts = texts();
+    let (prompt, other) = (&texts[0][..6], &texts[1][..3]);
+    let cut = [
+        (prompt, &texts[2][..5]),
+        (prompt, &texts[3][..1]),
+        (prompt, &texts[4][..8]),
+        (other, &texts[5][..1]),
+        (other, &texts[6][..4]),
+    ];
+    let sequences = cut.map(|(prompt, completion)| Sequence { prompt, completion });
+    let alone: Vec<&[Sequence<'_>]> = sequences.chunks(1).collect();
+    let ((shared, shared_gradients), (alone, alone_gradients)) =
+        (numbers_and_gradients(&[&sequences]), numbers_and_gradients(&alone));
+    assert_eq!(shared.len(), 5 + 1 + 8 + 1 + 4 + 5);
+    let close = |got: &[f32], wanted: &[f32], what: &str| {
+        for (index, (got, wanted)) in got.iter().zip(wanted).enumerate() {
+            assert!((got - wanted).abs() < 1e-4 * wanted.abs().max(1.0), "{what}, {index}: {got} is not {wanted}");
+        }
+    };
+    close(&shared, &alone, "numbers");
+    for (index, (shared, alone)) in shared_gradients.iter().zip(&alone_gradients).enumerate() {
+        close(shared, alone, &format!("gradient {index}"));
     }
 }
