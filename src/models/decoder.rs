@@ -122,6 +122,12 @@ impl Decoder {
         scorer
     }
 
+    /// Whether work is shared out by sequences, with gradients and a pass over the weights for each thread, rather than within
+    /// operations: up to 16 million weights.
+    pub fn is_small(&self) -> bool {
+        self.parameters.count() <= 1 << 24
+    }
+
     /// The same weights as leaves of a gradient tape.
     pub fn tracked(&self, device: &Device) -> Self {
         Decoder { config: self.config.clone(), parameters: self.parameters.tracked(device) }

@@ -20,8 +20,6 @@ pub struct Completion {
 const ROWS: [usize; 2] = [8, 512];
 /// Groups of rows that give as many threads work.
 const GROUPS: usize = 16;
-/// Weights of a model that is read once a step for all rows rather than once for each group.
-const LARGE: usize = 1 << 24;
 
 /// Draws `samples` completions after every prompt; `streams(prompt, sample)` is that row's own random stream, so a
 /// completion does not depend on which others are drawn beside it. Prompts hold their start token already.
@@ -39,7 +37,7 @@ pub fn generate(
     }
     let [least, most] = ROWS;
     let rows = prompts.len() * sampling.samples;
-    let rows = if model.parameters.count() > LARGE { most } else { rows.div_ceil(GROUPS).clamp(least, most) };
+    let rows = if model.is_small() { rows.div_ceil(GROUPS).clamp(least, most) } else { most };
     let groups: Vec<(usize, &[usize])> = by_length
         .iter()
         .flat_map(|(length, prompts)| prompts.chunks((rows / sampling.samples).max(1)).map(|group| (*length, group)))

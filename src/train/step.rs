@@ -67,10 +67,8 @@ impl Trainer {
         loss: impl FnOnce(Tensor<1>) -> Result<Tensor<1>>,
     ) -> Result<()> {
         let taped = self.device.clone().autodiff();
-        let shards = match shards(sequences, self.model.parameters.count()) {
-            count if ops::is_on_cpu(&self.model.parameters.vector(0)) => split(sequences, count),
-            _ => vec![sequences],
-        };
+        let cut = self.model.is_small() && ops::is_on_cpu(&self.model.parameters.vector(0));
+        let shards = split(sequences, if cut { shards(sequences) } else { 1 });
         let forward = |shard: &[Sequence<'_>]| {
             let model = self.model.tracked(&self.device);
             let batch = Batch::new(shard, output == Output::Scores, &taped);
@@ -137,13 +135,11 @@ impl Trainer {
 
 /// Tokens of a shard, at most: enough that its matrix products stay efficient.
 const SHARD_TOKENS: usize = 512;
-/// Weights of a model whose batches are cut: every shard has gradients of its own.
-const SHARD_PARAMETERS: usize = 1 << 24;
 
 /// Number of shards, a power of two, so that they fill any usual number of threads.
-fn shards(sequences: &[Sequence<'_>], parameters: usize) -> usize {
+fn shards(sequences: &[Sequence<'_>]) -> usize {
     let tokens: usize = sequences.iter().map(Sequence::len).sum();
-    if parameters > SHARD_PARAMETERS { 1 } else { 1 << tokens.div_ceil(SHARD_TOKENS).max(1).ilog2() }
+    1 << tokens.div_ceil(SHARD_TOKENS).max(1).ilog2()
 }
 
 /// Sequences in their order, in `count` parts of about as many tokens; none is empty.
