@@ -72,7 +72,14 @@ impl Run {
         let jobs = self.jobs.map_or_else(exec::cores, |jobs| jobs as usize);
         let ran = exec::run(&mut schedule, store, &self.study.results.results, jobs, &mut progress, interrupted);
         progress.end();
-        let drawn = if up_to_date { Ok(()) } else { draw(prepared, &schedule, store, quiet) };
+        let drawn = if up_to_date {
+            Ok(())
+        } else if ran.is_err() && keeps_old_tables(prepared, store) {
+            tell!("{name}: no result yet; tables and figures are those of before");
+            Ok(())
+        } else {
+            draw(prepared, &schedule, store, quiet)
+        };
         ran?;
         let failed: Vec<(&Stage, &Outcome)> = schedule
             .stages()
@@ -136,6 +143,12 @@ impl Run {
 /// Whether the report was drawn from this very plan.
 fn is_drawn(prepared: &Prepared) -> bool {
     std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared))
+}
+
+/// Whether there are tables, and a report of this plan would have nothing to put in their place.
+fn keeps_old_tables(prepared: &Prepared, store: &Store) -> bool {
+    let mut evaluations = prepared.plan.runs.iter().flat_map(|run| &run.evaluations);
+    prepared.folder.join("frontier.csv").exists() && evaluations.all(|(.., key)| store.state(key) != State::Present)
 }
 
 /// Writes tables, figures and the page from what the store has, and prints the table of runs.

@@ -212,6 +212,19 @@ fn workers_threads_and_interruptions_do_not_change_a_digit() {
     assert_eq!(fs::read_dir(drafts).map(Iterator::count).unwrap_or(0), 0, "nothing half-made is left");
 }
 
+#[test]
+fn an_interruption_before_the_first_result_keeps_the_tables() {
+    let lab = Lab::new();
+    lab.run(&["-q"]);
+    let before = lab.frontier();
+    let mut command = lab.command(&["run", "study.toml", "-q", "--set", "base.steps=1000000"]);
+    let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    std::thread::sleep(Duration::from_millis(1000));
+    Command::new("kill").args(["-INT", &runner.id().to_string()]).status().expect("kill");
+    assert_eq!(runner.wait().expect("waited").code(), Some(130));
+    assert_eq!(lab.frontier(), before);
+}
+
 /// Processes whose parent is `parent`.
 fn children(parent: u32) -> Vec<u32> {
     let stat = |entry: fs::DirEntry| {
