@@ -5,7 +5,7 @@ use crate::error::{Doing, Error, Result};
 use crate::methods::Dpo;
 use crate::ops;
 use crate::random::Stream;
-use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
+use crate::spec::{Optimisation, Optimizer, Shuffle, TrainingSize};
 use crate::train::{Output, PairData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -95,20 +95,7 @@ pub struct Training {
 }
 
 fn optimisation() -> Optimisation {
-    Optimisation {
-        optimizer: Optimizer::Adamw,
-        learning_rate: 1e-4,
-        warmup_steps: 0,
-        schedule: Schedule::Constant,
-        gradient_accumulation_steps: 1,
-        max_grad_norm: 10.0,
-        weight_decay: 0.01,
-        momentum: 0.0,
-        smoothing: 0.99,
-        epsilon: 1e-8,
-        adam_beta1: 0.9,
-        adam_beta2: 0.999,
-    }
+    Optimisation { max_grad_norm: 10.0, weight_decay: 0.01, ..Optimisation::constant(Optimizer::Adamw, 1e-4) }
 }
 
 /// Takes `steps` steps of DPO with AdamW, going through the workload again and again.

@@ -4,7 +4,7 @@
 //! With g the gradient of a log-prob, that of its logits is g (onehot(token) - softmax(logits)). A part of the vocabulary has
 //! its own rows of the embedding's gradient, and every embedding is read once for all rows.
 
-use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_groups, is_on_cpu, new, record, sizes, worth_threads};
+use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_each, is_on_cpu, new, record, sizes, worth_threads};
 use super::product::{Matrix, add_product, product_into};
 use super::simd::{LANES, exp, greatest, padded, sum, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -114,26 +114,24 @@ impl Kernel<2> for TokenLogProbs {
         let mut all_kept = kept.iter_mut();
         let mut outputs: Vec<_> =
             found.chunks_mut((2 * count).max(1)).enumerate().map(|(group, found)| (group, found, all_kept.next())).collect();
-        for_groups(worth_threads(operations(count, vocabulary, width)), (&mut outputs, 1), |outputs| {
+        for_each(worth_threads(operations(count, vocabulary, width)), &mut outputs, |(group, found, kept)| {
             let mut logits = Vec::new();
-            for (group, found, kept) in outputs {
-                let words = &floats(&embedding)[*group * WORDS * width..];
-                let words = &words[..words.len().min(WORDS * width)];
-                let size = words.len() / width;
-                let (log_sums, chosen) = found.split_at_mut(count);
-                let rows = self.predictions.chunks(ROWS).zip(log_sums.chunks_mut(ROWS).zip(chosen.chunks_mut(ROWS)));
-                for (block, (predictions, (log_sums, chosen))) in rows.enumerate() {
-                    let states = states.rows(block * ROWS, block * ROWS + predictions.len());
-                    product_into(&mut logits, states, Matrix::new(words, size, width).transposed());
-                    let rows = logits.chunks_exact(size).zip(predictions);
-                    for ((logits, one), (log_sum, chosen)) in rows.zip(log_sums.iter_mut().zip(chosen)) {
-                        *log_sum = log_sum_exp(logits);
-                        let word = (one.token as usize).checked_sub(*group * WORDS).and_then(|word| logits.get(word));
-                        *chosen = word.copied().unwrap_or(0.0);
-                    }
-                    if let Some(kept) = kept {
-                        kept.extend_from_slice(&logits);
-                    }
+            let words = &floats(&embedding)[*group * WORDS * width..];
+            let words = &words[..words.len().min(WORDS * width)];
+            let size = words.len() / width;
+            let (log_sums, chosen) = found.split_at_mut(count);
+            let rows = self.predictions.chunks(ROWS).zip(log_sums.chunks_mut(ROWS).zip(chosen.chunks_mut(ROWS)));
+            for (block, (predictions, (log_sums, chosen))) in rows.enumerate() {
+                let states = states.rows(block * ROWS, block * ROWS + predictions.len());
+                product_into(&mut logits, states, Matrix::new(words, size, width).transposed());
+                let rows = logits.chunks_exact(size).zip(predictions);
+                for ((logits, one), (log_sum, chosen)) in rows.zip(log_sums.iter_mut().zip(chosen)) {
+                    *log_sum = log_sum_exp(logits);
+                    let word = (one.token as usize).checked_sub(*group * WORDS).and_then(|word| logits.get(word));
+                    *chosen = word.copied().unwrap_or(0.0);
+                }
+                if let Some(kept) = kept {
+                    kept.extend_from_slice(&logits);
                 }
             }
         });

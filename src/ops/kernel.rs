@@ -164,11 +164,11 @@ pub(crate) fn for_chunk_pairs(
     }
 }
 
-/// Calls `each` with every run of `size` items.
-pub(crate) fn for_groups<T: Send>(threads: bool, (items, size): (&mut [T], usize), each: impl Fn(&mut [T]) + Sync + Send) {
+/// Calls `each` with every item.
+pub(crate) fn for_each<T: Send>(threads: bool, items: &mut [T], each: impl Fn(&mut T) + Sync + Send) {
     if threads {
-        items.par_chunks_mut(size).for_each(|items| alone(|| each(items)));
+        items.par_iter_mut().for_each(|item| alone(|| each(item)));
     } else {
-        items.chunks_mut(size).for_each(each);
+        items.iter_mut().for_each(each);
     }
 }

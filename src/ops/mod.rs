@@ -34,4 +34,4 @@ pub use profile::profiled;
 pub use rms_norm::rms_norm;
 pub use rotary::{Pairing, Rotary, rotary};
 pub use sampling::shares;
-pub use update::{Rule, sum_of_squares, update};
+pub use update::{Rule, Step, sum_of_squares, update};

@@ -1,6 +1,6 @@
 //! One step of an optimiser in one pass over a weight, its gradient and its state, in place; and sums of squares.
 
-use super::kernel::{contiguous, floats, for_chunks, for_groups, is_on_cpu, new, worth_threads, writable};
+use super::kernel::{contiguous, floats, for_chunks, for_each, is_on_cpu, new, worth_threads, writable};
 use super::profile::timed;
 use super::simd::{LANES, multiply_add, sum, vectorised};
 use burn::backend::flex::FlexTensor;
@@ -57,25 +57,29 @@ impl Rule {
     }
 }
 
-/// A weight after a step at this learning rate down `scale` times its gradient. `states` has [`Rule::states`] vectors.
-pub fn update(
-    rule: Rule,
-    rate: f64,
-    scale: f64,
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    states: &mut [&mut Tensor<1>],
-) -> Tensor<1> {
+/// One step of an optimiser, the same for all weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The update rule.
+    pub rule: Rule,
+    /// Learning rate.
+    pub rate: f64,
+    /// What gradients are multiplied by first: the factor of clipping.
+    pub scale: f64,
+}
+
+/// A weight after a step. `states` has [`Rule::states`] vectors.
+pub fn update(step: Step, value: Tensor<1>, gradient: Tensor<1>, states: &mut [&mut Tensor<1>]) -> Tensor<1> {
+    assert_eq!(states.len(), step.rule.states(), "the number of states of {:?}", step.rule);
     if !is_on_cpu(&value) || value.device().is_autodiff() {
-        return update_plain(rule, rate, scale, value, gradient, states);
+        return update_plain(step, value, gradient, states);
     }
     let device = value.device();
     let mut taken = states.iter_mut().map(|state| take(state).into_dispatch());
     // What a rule does not have is one number that nothing reads.
     let mut state = || taken.next().unwrap_or_else(|| Tensor::<1>::zeros([1], &device).into_dispatch());
     let (first, second) = (state(), state());
-    let (value, first, second) =
-        Dispatch::fused_update(value.into_dispatch(), gradient.into_dispatch(), first, second, rule, [rate, scale]);
+    let (value, first, second) = Dispatch::fused_update(value.into_dispatch(), gradient.into_dispatch(), first, second, step);
     for (state, new) in states.iter_mut().zip([first, second]) {
         **state = Tensor::from_dispatch(new);
     }
@@ -83,14 +87,8 @@ pub fn update(
 }
 
 /// [`update`] of Burn's own operations.
-pub(crate) fn update_plain(
-    rule: Rule,
-    rate: f64,
-    scale: f64,
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    states: &mut [&mut Tensor<1>],
-) -> Tensor<1> {
+pub(crate) fn update_plain(step: Step, value: Tensor<1>, gradient: Tensor<1>, states: &mut [&mut Tensor<1>]) -> Tensor<1> {
+    let Step { rule, rate, scale } = step;
     let gradient = gradient.mul_scalar(scale);
     let decayed = |gradient: Tensor<1>, decay: f64| gradient + value.clone().mul_scalar(decay);
     let average = |state: &mut Tensor<1>, share: f64, new: Tensor<1>| {
@@ -121,7 +119,7 @@ pub(crate) fn update_plain(
             let gradient = decayed(gradient, weight_decay);
             value - with_momentum(momenta.first_mut(), momentum, gradient).mul_scalar(rate)
         }
-        (rule, states) => panic!("{rule:?} has {} states, not {}", rule.states(), states.len()),
+        _ => unreachable!("`update` checks the number of states"),
     }
 }
 
@@ -149,8 +147,7 @@ pub(crate) trait FusedUpdate: Backend {
         gradient: FloatTensor<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
-        rule: Rule,
-        rate_and_scale: [f64; 2],
+        step: Step,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn fused_square_sums(x: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -167,8 +164,7 @@ impl FusedUpdate for Flex {
         gradient: FlexTensor,
         first: FlexTensor,
         second: FlexTensor,
-        rule: Rule,
-        rate_and_scale: [f64; 2],
+        step: Step,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let gradient = contiguous(gradient);
         let [mut value, mut first, mut second] = [value, first, second].map(writable);
@@ -183,11 +179,7 @@ impl FusedUpdate for Flex {
             .collect();
         let threads = worth_threads(COST * floats(&gradient).len());
         timed("optimiser's update", "", || {
-            for_groups(threads, (&mut chunks, 1), |chunks| {
-                for chunk in chunks {
-                    chunk.update(rule, rate_and_scale);
-                }
-            });
+            for_each(threads, &mut chunks, |chunk| chunk.update(step));
         });
         (value, first, second)
     }
@@ -214,7 +206,7 @@ struct Chunk<'a> {
 
 impl Chunk<'_> {
     /// Constants are rounded once, after what f64 makes of them.
-    fn update(&mut self, rule: Rule, [rate, scale]: [f64; 2]) {
+    fn update(&mut self, Step { rule, rate, scale }: Step) {
         let Chunk { value, gradient, first, second } = self;
         match rule {
             Rule::Rmsprop { smoothing, epsilon, momentum, weight_decay } if momentum > 0.0 => {
@@ -323,7 +315,7 @@ mod tests {
         Tensor::from_data(TensorData::new(numbers(count, seed), [count]), &Device::flex())
     }
 
-    type Update = fn(Rule, f64, f64, Tensor<1>, Tensor<1>, &mut [&mut Tensor<1>]) -> Tensor<1>;
+    type Update = fn(Step, Tensor<1>, Tensor<1>, &mut [&mut Tensor<1>]) -> Tensor<1>;
 
     /// The weight and its states after three steps.
     fn steps(update: Update, rule: Rule, count: usize) -> Vec<Tensor<1>> {
@@ -331,7 +323,7 @@ mod tests {
         let mut states: Vec<Tensor<1>> = (0..rule.states()).map(|_| Tensor::zeros([count], &Device::flex())).collect();
         for step in 0..3 {
             let mut states: Vec<&mut Tensor<1>> = states.iter_mut().collect();
-            value = update(rule, 0.1, 0.5, value, vector(count, 2 + step), &mut states);
+            value = update(Step { rule, rate: 0.1, scale: 0.5 }, value, vector(count, 2 + step), &mut states);
         }
         states.insert(0, value);
         states
@@ -353,7 +345,7 @@ mod tests {
     fn another_handle_keeps_its_values() {
         let value = vector(20, 1);
         let before: Vec<f32> = value.to_data().iter::<f32>().collect();
-        let after = update(RULES[3], 0.1, 1.0, value.clone(), vector(20, 2), &mut []);
+        let after = update(Step { rule: RULES[3], rate: 0.1, scale: 1.0 }, value.clone(), vector(20, 2), &mut []);
         assert_eq!(value.to_data().iter::<f32>().collect::<Vec<_>>(), before);
         assert_ne!(after.to_data().iter::<f32>().collect::<Vec<_>>(), before);
     }

@@ -69,6 +69,24 @@ pub struct Optimisation {
 }
 
 impl Optimisation {
+    /// This optimiser at a constant rate, with PyTorch's defaults and without clipping.
+    pub fn constant(optimizer: Optimizer, learning_rate: f64) -> Self {
+        Optimisation {
+            optimizer,
+            learning_rate,
+            warmup_steps: 0,
+            schedule: Schedule::Constant,
+            gradient_accumulation_steps: 1,
+            max_grad_norm: f64::MAX,
+            weight_decay: 0.0,
+            momentum: 0.0,
+            smoothing: 0.99,
+            epsilon: 1e-8,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+        }
+    }
+
     /// The keys of this struct; they stand in a table beside other keys.
     pub const KEYS: &'static [&'static str] = &[
         "optimizer",

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::models::{Parameter, Parameters, tensor};
-use crate::ops::{Rule, sum_of_squares, update};
+use crate::ops::{Rule, Step, sum_of_squares, update};
 use crate::spec::{Optimisation, Optimizer, Schedule};
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
@@ -51,12 +51,12 @@ impl OptimizerState {
     /// `gradients` are outside the gradient tape and in the order of the weights.
     pub fn update(&mut self, values: Vec<Tensor<1>>, gradients: Vec<Tensor<1>>, rate: f64, scale: f64) -> Vec<Tensor<1>> {
         self.step += 1;
-        let rule = rule(&self.settings, self.step);
-        let step = |(index, (value, gradient)): (usize, (Tensor<1>, Tensor<1>))| {
+        let step = Step { rule: rule(&self.settings, self.step), rate, scale };
+        let update = |(index, (value, gradient)): (usize, (Tensor<1>, Tensor<1>))| {
             let mut states: Vec<&mut Tensor<1>> = self.states.iter_mut().map(|state| &mut state[index]).collect();
-            update(rule, rate, scale, value, gradient, &mut states)
+            update(step, value, gradient, &mut states)
         };
-        values.into_iter().zip(gradients).enumerate().map(step).collect()
+        values.into_iter().zip(gradients).enumerate().map(update).collect()
     }
 
     /// Writes the state as safetensors, in the order of the weights.
@@ -186,7 +186,7 @@ mod tests {
         let path = folder.path().join("optimizer.safetensors");
         let parameters =
             Parameters(vec![Parameter { name: "w".into(), shape: vec![2], value: tensor(vec![1.0, -1.0], &device) }]);
-        let settings = Optimisation { optimizer: Optimizer::Adamw, learning_rate: 0.1, weight_decay: 0.01, ..sgd() };
+        let settings = Optimisation { weight_decay: 0.01, ..Optimisation::constant(Optimizer::Adamw, 0.1) };
         let gradient = || vec![tensor(vec![0.3, -0.2], &device)];
         let mut one = OptimizerState::new(&settings, &parameters);
         let middle = one.update(vec![parameters.vector(0)], gradient(), 0.1, 1.0);
@@ -198,27 +198,11 @@ mod tests {
 
     #[test]
     fn linear_decay_reaches_zero_after_the_last_step() {
-        let settings = Optimisation { warmup_steps: 9, schedule: Schedule::Linear, learning_rate: 1.0, ..sgd() };
+        let settings =
+            Optimisation { warmup_steps: 9, schedule: Schedule::Linear, ..Optimisation::constant(Optimizer::Sgd, 1.0) };
         assert!((learning_rate(&settings, 0, 100) - 0.1).abs() < 1e-12);
         assert!((learning_rate(&settings, 9, 100) - 1.0).abs() < 1e-12);
         assert!(learning_rate(&settings, 99, 100) > 0.0);
         assert!(learning_rate(&settings, 100, 100).abs() < 1e-12);
-    }
-
-    fn sgd() -> Optimisation {
-        Optimisation {
-            optimizer: Optimizer::Sgd,
-            learning_rate: 1.0,
-            warmup_steps: 0,
-            schedule: Schedule::Constant,
-            gradient_accumulation_steps: 1,
-            max_grad_norm: 1.0,
-            weight_decay: 0.0,
-            momentum: 0.0,
-            smoothing: 0.99,
-            epsilon: 1e-8,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-        }
     }
 }

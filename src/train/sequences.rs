@@ -48,6 +48,12 @@ fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]), device)
 }
 
+/// How many sequences with one prompt share it. One token, as all texts start with, is not worth it; and a family attends on one
+/// thread, so that it must not be the whole batch.
+fn siblings_at_once(alike: &[Sequence<'_>]) -> usize {
+    if alike[0].prompt.len() > 1 { 8 } else { 1 }
+}
+
 /// Sequences one after another, without padding, and where their completions are. A prompt that sequences next to each other share
 /// is there once.
 pub struct Batch {
@@ -68,7 +74,7 @@ impl Batch {
     pub fn new(sequences: &[Sequence<'_>], to_last: bool, device: &Device) -> Self {
         let (mut tokens, mut families) = (Vec::new(), Vec::new());
         let (mut predictions, mut last) = (Vec::new(), Vec::new());
-        for siblings in sequences.chunk_by(|a, b| a.prompt == b.prompt) {
+        for siblings in sequences.chunk_by(|a, b| a.prompt == b.prompt).flat_map(|alike| alike.chunks(siblings_at_once(alike))) {
             let prompt = siblings[0].prompt;
             tokens.extend(prompt.iter().copied().zip(0..));
             let mut own = Vec::with_capacity(siblings.len());

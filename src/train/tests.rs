@@ -5,7 +5,7 @@ use crate::methods::Dpo;
 use crate::models::{Decoder, DecoderConfig};
 use crate::ops::testing::plainly;
 use crate::random::Stream;
-use crate::spec::{Optimisation, Optimizer, Schedule, Shuffle, TrainingSize};
+use crate::spec::{Optimisation, Optimizer, Shuffle, TrainingSize};
 use burn::tensor::{Device, Tensor};
 
 /// Random pairs of different lengths, 4 completions a prompt.
@@ -32,18 +32,10 @@ fn train(steps: u64, change: impl Fn(&mut Optimisation)) -> (Vec<f64>, Vec<Vec<f
         reference: Some(reference),
     };
     let mut optimisation = Optimisation {
-        optimizer: Optimizer::Adamw,
-        learning_rate: 1e-3,
         warmup_steps: 5,
-        schedule: Schedule::Constant,
-        gradient_accumulation_steps: 1,
         max_grad_norm: 1.0,
         weight_decay: 0.01,
-        momentum: 0.0,
-        smoothing: 0.99,
-        epsilon: 1e-8,
-        adam_beta1: 0.9,
-        adam_beta2: 0.999,
+        ..Optimisation::constant(Optimizer::Adamw, 1e-3)
     };
     change(&mut optimisation);
     let run = PreferenceRun {

@@ -9,7 +9,7 @@ mod sequence;
 
 pub use cached::cached_attention;
 
-use super::kernel::{Kernel, contiguous, floats, for_groups, is_on_cpu, new, record, sizes, worth_threads};
+use super::kernel::{Kernel, contiguous, floats, for_each, is_on_cpu, new, record, sizes, worth_threads};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -165,9 +165,6 @@ struct Attention {
     heads: Heads,
 }
 
-/// Families of a chunk.
-const CHUNK: usize = 4;
-
 impl Attention {
     /// Multiplications of the scores, and as many of the weighted values.
     fn operations(&self, width: usize) -> usize {
@@ -209,19 +206,17 @@ impl Kernel<1> for Attention {
         let (mut out, mut log_sums) = (vec![0.0; rows * width], vec![0.0; rows * queries]);
         let outputs = self.cut(&mut out, width).into_iter().zip(self.cut(&mut log_sums, queries));
         let mut families: Vec<_> = self.families.iter().zip(self.starts()).zip(outputs).collect();
-        for_groups(worth_threads(self.operations(width)), (&mut families, CHUNK), |families| {
+        for_each(worth_threads(self.operations(width)), &mut families, |((family, start), (out, log_sums))| {
             let mut scratch = Vec::new();
-            for ((family, start), (out, log_sums)) in families {
-                let rows = &floats(&qkv)[*start * packed..];
-                let (mut first, mut out, mut log_sums) = (0, &mut **out, &mut **log_sums);
-                for [shared, own] in family.parts() {
-                    let sizes = Sizes::new([shared, own], self.heads, packed);
-                    let (out, log_sums) = (take(&mut out, own * width), take(&mut log_sums, own * queries));
-                    let own_rows = &rows[first * packed..][..own * packed];
-                    let scratch = zeroed(&mut scratch, sizes.forward_scratch());
-                    attend(sizes, &rows[..shared * packed], own_rows, out, log_sums, scratch);
-                    first += own;
-                }
+            let rows = &floats(&qkv)[*start * packed..];
+            let (mut first, mut out, mut log_sums) = (0, &mut **out, &mut **log_sums);
+            for [shared, own] in family.parts() {
+                let sizes = Sizes::new([shared, own], self.heads, packed);
+                let (out, log_sums) = (take(&mut out, own * width), take(&mut log_sums, own * queries));
+                let own_rows = &rows[first * packed..][..own * packed];
+                let scratch = zeroed(&mut scratch, sizes.forward_scratch());
+                attend(sizes, &rows[..shared * packed], own_rows, out, log_sums, scratch);
+                first += own;
             }
         });
         (new(out, [rows, width]), (qkv, log_sums))
@@ -234,28 +229,26 @@ impl Kernel<1> for Attention {
         let width = queries * self.heads.head(packed);
         let mut out = vec![0.0; rows * packed];
         let mut families: Vec<_> = self.families.iter().zip(self.starts()).zip(self.cut(&mut out, packed)).collect();
-        for_groups(worth_threads(2 * self.operations(width)), (&mut families, CHUNK), |families| {
+        for_each(worth_threads(2 * self.operations(width)), &mut families, |((family, start), out)| {
             let mut scratch = Vec::new();
-            for ((family, start), out) in families {
-                let rows = &floats(&qkv)[*start * packed..];
-                let mut first = 0;
-                for [shared, own] in family.parts() {
-                    let sizes = Sizes::new([shared, own], self.heads, packed);
-                    // What is shared lies first, so it is never among the part's own rows.
-                    let (to_shared, to_own) = out.split_at_mut(first.max(shared) * packed);
-                    let part = |width: usize| (*start + first) * width..(*start + first + own) * width;
-                    propagate(
-                        sizes,
-                        &rows[..shared * packed],
-                        &rows[first * packed..][..own * packed],
-                        &floats(&gradient)[part(width)],
-                        &log_sums[part(queries)],
-                        &mut to_shared[..shared * packed],
-                        &mut to_own[..own * packed],
-                        zeroed(&mut scratch, sizes.backward_scratch()),
-                    );
-                    first += own;
-                }
+            let rows = &floats(&qkv)[*start * packed..];
+            let mut first = 0;
+            for [shared, own] in family.parts() {
+                let sizes = Sizes::new([shared, own], self.heads, packed);
+                // What is shared lies first, so it is never among the part's own rows.
+                let (to_shared, to_own) = out.split_at_mut(first.max(shared) * packed);
+                let part = |width: usize| (*start + first) * width..(*start + first + own) * width;
+                propagate(
+                    sizes,
+                    &rows[..shared * packed],
+                    &rows[first * packed..][..own * packed],
+                    &floats(&gradient)[part(width)],
+                    &log_sums[part(queries)],
+                    &mut to_shared[..shared * packed],
+                    &mut to_own[..own * packed],
+                    zeroed(&mut scratch, sizes.backward_scratch()),
+                );
+                first += own;
             }
         });
         [Some(new(out, [rows, packed]))]
