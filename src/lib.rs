@@ -15,6 +15,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod exec;
+pub mod hub;
 pub mod methods;
 pub mod models;
 pub mod ops;

@@ -7,9 +7,10 @@ use std::path::Path;
 /// Module, and what it may use. Everything may use `error` and `random`.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("bench", &["methods", "models", "ops", "random", "spec", "train"]),
-    ("cli", &["bench", "error", "exec", "plan", "report", "resolve", "spec", "stages", "store"]),
+    ("cli", &["bench", "data", "exec", "hub", "models", "ops", "plan", "report", "resolve", "spec", "stages", "store", "train"]),
     ("data", &[]),
     ("exec", &["plan", "store"]),
+    ("hub", &[]),
     ("methods", &["spec"]),
     ("models", &["ops", "train", "data"]),
     ("ops", &[]),

@@ -44,6 +44,7 @@ pub fn generation(subject: &Subject, repeats: usize, device: &Device) -> Generat
         let drawn = generate(
             &subject.model,
             &prompts,
+            &[0],
             sampling,
             device,
             |prompt, _| Stream::new(0, 0, "bench samples", prompt as u64),

@@ -67,14 +67,7 @@ impl Subject {
                 names.join(", ")
             )));
         };
-        let config = DecoderConfig {
-            vocabulary: *vocabulary,
-            context: *context,
-            width: *width,
-            layers: *layers,
-            heads: *heads,
-            scalar_head: false,
-        };
+        let config = DecoderConfig::gpt2(*vocabulary, *context, *width, *layers, *heads);
         let model = Decoder::new(config, &mut Stream::new(0, 0, "bench weights", 0), device);
         Ok(Subject { name: name.to_owned(), model, shape: *shape })
     }

@@ -1,80 +1,31 @@
-//! One decoder-only transformer: GPT-2's architecture (Radford et al. 2019), pre-norm, learned positions, tied head.
+//! One decoder-only transformer for every family: pre-norm blocks of attention and feed-forward layers (Vaswani et al. 2017).
+//! What differs between families is data, in [`DecoderConfig`].
 
+use super::config::{DecoderConfig, Norm, Part, Place, Positions, Residual};
+use super::hf::Origin;
 use super::parameters::{Parameter, Parameters, tensor};
 use crate::ops;
 use crate::random::Stream;
 use burn::tensor::{Device, Int, Tensor};
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// What config.json says of a GPT-2.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DecoderConfig {
-    /// Entries of the embedding.
-    pub vocabulary: usize,
-    /// Greatest number of positions.
-    pub context: usize,
-    /// Width of the residual stream.
-    pub width: usize,
-    /// Number of blocks.
-    pub layers: usize,
-    /// Attention heads of a block.
-    pub heads: usize,
-    /// Whether the model scores sequences with a scalar head instead of predicting tokens.
-    pub scalar_head: bool,
-}
-
-const LAYER_NORM_EPSILON: f64 = 1e-5;
 /// Standard deviation of GPT-2's initial weights.
 const INITIAL_DEVIATION: f64 = 0.02;
-const EMBEDDING: usize = 0;
-const POSITIONS: usize = 1;
-const FIRST_BLOCK: usize = 2;
-const PER_BLOCK: usize = 12;
-
-impl DecoderConfig {
-    /// Names and shapes of all weights, in the order of [`Decoder::parameters`].
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let width = self.width;
-        let mut shapes = vec![
-            ("transformer.wte.weight".to_owned(), vec![self.vocabulary, width]),
-            ("transformer.wpe.weight".to_owned(), vec![self.context, width]),
-        ];
-        for layer in 0..self.layers {
-            let block: [(&str, Vec<usize>); PER_BLOCK] = [
-                ("ln_1.weight", vec![width]),
-                ("ln_1.bias", vec![width]),
-                ("attn.c_attn.weight", vec![width, 3 * width]),
-                ("attn.c_attn.bias", vec![3 * width]),
-                ("attn.c_proj.weight", vec![width, width]),
-                ("attn.c_proj.bias", vec![width]),
-                ("ln_2.weight", vec![width]),
-                ("ln_2.bias", vec![width]),
-                ("mlp.c_fc.weight", vec![width, 4 * width]),
-                ("mlp.c_fc.bias", vec![4 * width]),
-                ("mlp.c_proj.weight", vec![4 * width, width]),
-                ("mlp.c_proj.bias", vec![width]),
-            ];
-            shapes.extend(block.into_iter().map(|(name, shape)| (format!("transformer.h.{layer}.{name}"), shape)));
-        }
-        shapes.push(("transformer.ln_f.weight".to_owned(), vec![width]));
-        shapes.push(("transformer.ln_f.bias".to_owned(), vec![width]));
-        if self.scalar_head {
-            shapes.push(("score.weight".to_owned(), vec![1, width]));
-        }
-        shapes
-    }
-}
 
 /// A decoder and its weights.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    /// Its sizes.
+    /// Its architecture.
     pub config: DecoderConfig,
-    /// Its weights, in the order of [`DecoderConfig::shapes`].
+    /// Its weights, in the order of [`DecoderConfig::places`].
     pub parameters: Parameters,
+    /// How it lies in files.
+    pub origin: Arc<Origin>,
+    index: Arc<HashMap<Place, usize>>,
 }
 
-/// Keys and values of the positions that were run, one pair a block.
+/// Keys and values of the positions that were run, one pair a block, `[batch, heads of keys, capacity, width of a head]`.
 pub struct Cache {
     layers: Vec<(Tensor<4>, Tensor<4>)>,
     length: usize,
@@ -91,35 +42,41 @@ impl Cache {
 }
 
 impl Decoder {
-    /// Random weights as GPT-2's: normal with deviation 0.02, residual projections divided by sqrt(2 layers).
+    /// From weights in the order of [`DecoderConfig::places`].
+    pub(super) fn from_parts(config: DecoderConfig, parameters: Parameters, origin: Arc<Origin>) -> Self {
+        let index = config.places().into_iter().enumerate().map(|(index, (place, _))| (place, index)).collect();
+        Decoder { config, parameters, origin, index: Arc::new(index) }
+    }
+
+    /// A GPT-2 with random weights as GPT-2's: normal with deviation 0.02, residual projections divided by sqrt(2 layers).
     pub fn new(config: DecoderConfig, stream: &mut Stream, device: &Device) -> Self {
         let residual = INITIAL_DEVIATION / (2.0 * config.layers as f64).sqrt();
-        let parameters = config.shapes().into_iter().map(|(name, shape)| {
+        let parameters = config.places().into_iter().map(|(place, shape)| {
             let count = shape.iter().product();
-            let values: Vec<f32> = if name.ends_with("bias") {
-                vec![0.0; count]
-            } else if shape.len() == 1 {
-                vec![1.0; count]
-            } else {
-                let deviation = if name.ends_with("c_proj.weight") { residual } else { INITIAL_DEVIATION };
-                (0..count).map(|_| (stream.normal() * deviation) as f32).collect()
+            let values: Vec<f32> = match place {
+                Place::FinalGain | Place::Block(_, Part::FirstGain | Part::SecondGain) => vec![1.0; count],
+                _ if shape.len() == 1 => vec![0.0; count],
+                Place::Block(_, Part::Mix | Part::Narrow) => (0..count).map(|_| (stream.normal() * residual) as f32).collect(),
+                _ => (0..count).map(|_| (stream.normal() * INITIAL_DEVIATION) as f32).collect(),
             };
-            Parameter { name, shape, value: tensor(values, device) }
+            Parameter { name: place.to_string(), shape, value: tensor(values, device) }
         });
-        Decoder { parameters: Parameters(parameters.collect()), config }
+        let parameters = Parameters(parameters.collect());
+        let origin = Arc::new(Origin::gpt2(&config));
+        Decoder::from_parts(config, parameters, origin)
     }
 
     /// The same body with a scalar head of zeros: a reward model before training scores everything 0.
     pub fn with_scalar_head(&self, device: &Device) -> Self {
-        let mut scorer = self.clone();
-        scorer.config.scalar_head = true;
+        let mut parameters = self.parameters.clone();
+        if let Some(head) = self.index.get(&Place::Head) {
+            parameters.0.remove(*head);
+        }
         let width = self.config.width;
-        scorer.parameters.0.push(Parameter {
-            name: "score.weight".into(),
-            shape: vec![1, width],
-            value: tensor(vec![0.0; width], device),
-        });
-        scorer
+        let value = tensor(vec![0.0; width], device);
+        parameters.0.push(Parameter { name: Place::Score.to_string(), shape: vec![1, width], value });
+        let config = DecoderConfig { scores: 1, ..self.config.clone() };
+        Decoder::from_parts(config, parameters, self.origin.clone())
     }
 
     /// Whether work is shared out by sequences, with gradients and a pass over the weights for each thread, rather than within
@@ -130,103 +87,176 @@ impl Decoder {
 
     /// The same weights as leaves of a gradient tape.
     pub fn tracked(&self, device: &Device) -> Self {
-        Decoder { config: self.config.clone(), parameters: self.parameters.tracked(device) }
+        Decoder { parameters: self.parameters.tracked(device), ..self.clone() }
     }
 
     /// Final hidden states `[tokens, width]` of families of sequences, one after another without padding, from the id and position
     /// of every token.
     pub fn hidden(&self, tokens: &[(u32, usize)], families: &[ops::Family]) -> Tensor<2> {
-        let mut x = self.embed(tokens.iter().copied());
+        let positions: Vec<usize> = tokens.iter().map(|(_, position)| *position).collect();
+        let mut x = self.embed(tokens);
         for layer in 0..self.config.layers {
-            x = self.block(layer, x, |qkv| ops::causal_attention(qkv, families, self.heads()));
+            x = self.block(layer, x, &positions, |qkv| ops::causal_attention(qkv, families, self.config.heads));
         }
-        self.final_norm(x)
+        self.norm(x, Place::FinalGain, Place::FinalBias)
     }
 
     /// log p of the predicted tokens, `[predictions]`, for final hidden states.
     pub fn token_log_probs(&self, hidden: Tensor<2>, predictions: &[ops::Prediction]) -> Tensor<1> {
-        ops::token_log_probs(hidden, self.parameters.matrix(EMBEDDING), predictions)
+        let (hidden, head) = self.head(hidden);
+        ops::token_log_probs(hidden, head, predictions)
     }
 
     /// For each prediction KL(self || other), log self - log other of its token, and the entropy, `[predictions, 3]` in nats, for
     /// both models' final hidden states.
     pub fn divergence(&self, other: &Decoder, hidden: [Tensor<2>; 2], predictions: &[ops::Prediction]) -> Tensor<2> {
         let [own, others] = hidden;
-        let (words, other_words) = (self.parameters.matrix(EMBEDDING), other.parameters.matrix(EMBEDDING));
+        let ((own, words), (others, other_words)) = (self.head(own), other.head(others));
         ops::divergence([own, words], [others, other_words], predictions)
     }
 
     /// Logits `[rows, vocabulary]` of final hidden states.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        ops::head_logits(hidden, self.parameters.matrix(EMBEDDING))
+        let (hidden, head) = self.head(hidden);
+        ops::head_logits(hidden, head)
     }
 
-    /// Scores `[rows]` of final hidden states, for a model with a scalar head.
-    pub fn scores(&self, hidden: Tensor<2>) -> Tensor<1> {
-        let head = self.parameters.matrix(FIRST_BLOCK + PER_BLOCK * self.config.layers + 2);
-        hidden.matmul(head.transpose()).squeeze_dim(1)
+    /// Scores `[rows, scores]` of final hidden states, for a model that has some.
+    pub fn scores(&self, hidden: Tensor<2>) -> Tensor<2> {
+        hidden.matmul(self.matrix(Place::Score).transpose())
+    }
+
+    /// Scores of each whole sequence, read off its last token, for a model that has some.
+    pub fn classify(&self, sequences: &[Vec<u32>], device: &Device) -> Vec<Vec<f32>> {
+        let mut all = Vec::with_capacity(sequences.len());
+        for sequence in sequences {
+            let placed: Vec<(u32, usize)> = sequence.iter().copied().zip(0..).collect();
+            let last = Tensor::from_data([sequence.len().saturating_sub(1) as i32], device);
+            let hidden = self.hidden(&placed, &[ops::Family::single(sequence.len())]).select(0, last);
+            all.push(self.scores(hidden).to_data().iter::<f32>().collect());
+        }
+        all
     }
 
     /// Runs prompts of one length and keeps their keys and values, with room for `capacity` positions. Returns the logits of the
     /// next token, `[batch, vocabulary]`.
     pub fn start(&self, prompts: &[&[u32]], capacity: usize, device: &Device) -> (Tensor<2>, Cache) {
         let (batch, tokens) = (prompts.len(), prompts.first().map_or(0, |prompt| prompt.len()));
-        let (heads, width) = (self.config.heads, self.config.width);
-        let head_width = width / heads;
+        let (heads, width, head_width) = (self.config.heads, self.config.width, self.config.head_width);
         let mut layers = Vec::with_capacity(self.config.layers);
-        let mut x = self.embed(prompts.iter().flat_map(|prompt| prompt.iter().copied().zip(0..)));
+        let placed: Vec<(u32, usize)> = prompts.iter().flat_map(|prompt| prompt.iter().copied().zip(0..)).collect();
+        let positions: Vec<usize> = placed.iter().map(|(_, position)| *position).collect();
+        let mut x = self.embed(&placed);
         let families = vec![ops::Family::single(tokens); batch];
         for layer in 0..self.config.layers {
-            x = self.block(layer, x, |qkv: Tensor<2>| {
-                let [_, keys, values] = ops::split_heads(qkv.clone(), batch, tokens, self.heads());
-                let place = [0..batch, 0..heads, 0..tokens, 0..head_width];
-                let room = || Tensor::<4>::zeros([batch, heads, capacity, head_width], device);
+            x = self.block(layer, x, &positions, |qkv: Tensor<2>| {
+                let [_, keys, values] = ops::split_heads(qkv.clone(), batch, tokens, heads);
+                let place = [0..batch, 0..heads.keys, 0..tokens, 0..head_width];
+                let room = || Tensor::<4>::zeros([batch, heads.keys, capacity, head_width], device);
                 layers.push((room().slice_assign(place.clone(), keys), room().slice_assign(place, values)));
-                ops::causal_attention(qkv, &families, self.heads())
+                ops::causal_attention(qkv, &families, heads)
             });
         }
         let last: Tensor<2> = x.reshape([batch, tokens, width]).slice([0..batch, tokens - 1..tokens]).reshape([batch, width]);
-        (self.logits(self.final_norm(last)), Cache { layers, length: tokens })
+        (self.logits(self.norm(last, Place::FinalGain, Place::FinalBias)), Cache { layers, length: tokens })
     }
 
     /// Runs one more token of every row and returns the logits of the next one, `[batch, vocabulary]`.
     pub fn advance(&self, ids: &[u32], cache: &mut Cache) -> Tensor<2> {
         let length = cache.length;
-        let mut x = self.embed(ids.iter().map(|id| (*id, length)));
+        let (placed, positions): (Vec<_>, Vec<_>) = ids.iter().map(|id| ((*id, length), length)).unzip();
+        let mut x = self.embed(&placed);
         for layer in 0..self.config.layers {
             let (keys, values) = &mut cache.layers[layer];
-            x = self.block(layer, x, |qkv| ops::cached_attention(qkv, keys, values, length));
+            x = self.block(layer, x, &positions, |qkv| ops::cached_attention(qkv, keys, values, length));
         }
         cache.length += 1;
-        self.logits(self.final_norm(x))
+        self.logits(self.norm(x, Place::FinalGain, Place::FinalBias))
     }
 
-    fn heads(&self) -> ops::Heads {
-        ops::Heads::equal(self.config.heads)
+    /// Vectors `[tokens, width]` of tokens, from the id and position of each.
+    fn embed(&self, tokens: &[(u32, usize)]) -> Tensor<2> {
+        let positions = (self.config.positions == Positions::Learned).then(|| self.matrix(Place::Positions));
+        ops::embedding(self.matrix(Place::Embedding), positions, tokens)
     }
 
-    /// Token plus position embeddings, `[tokens, width]`, of ids and positions.
-    fn embed(&self, tokens: impl Iterator<Item = (u32, usize)>) -> Tensor<2> {
-        let tokens: Vec<(u32, usize)> = tokens.collect();
-        ops::embedding(self.parameters.matrix(EMBEDDING), self.parameters.matrix(POSITIONS), &tokens)
-    }
-
-    /// x + attention(norm(x)), then x + mlp(norm(x)).
-    fn block(&self, layer: usize, x: Tensor<2>, attend: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
-        let first = FIRST_BLOCK + PER_BLOCK * layer;
-        let norm = |x, at: usize| {
-            ops::layer_norm(x, self.parameters.vector(first + at), self.parameters.vector(first + at + 1), LAYER_NORM_EPSILON)
+    /// A block's output for rows of the residual stream.
+    fn block(&self, layer: usize, x: Tensor<2>, positions: &[usize], attend: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
+        let at = |part| Place::Block(layer, part);
+        let weights = |matrix, bias| {
+            let matrix = self.matrix(at(matrix));
+            let [_, out] = matrix.dims();
+            let bias = self.index.get(&at(bias)).map(|index| self.parameters.vector(*index));
+            let bias = bias.unwrap_or_else(|| Tensor::zeros([out], &matrix.device()));
+            (matrix, bias)
         };
-        let weights = |at: usize| (self.parameters.matrix(first + at), self.parameters.vector(first + at + 1));
-        let [(to_qkv, qkv_bias), (mix, mix_bias), (widen, wide_bias), (narrow, bias)] = [2, 4, 8, 10].map(weights);
-        let mixed = attend(ops::linear(norm(x.clone(), 0), to_qkv, qkv_bias));
-        let x = ops::linear_onto(x, mixed, mix, mix_bias);
-        let wide = ops::linear_then(norm(x.clone(), 6), widen, wide_bias, ops::Activation::GeluTanh);
-        ops::linear_onto(x, wide, narrow, bias)
+        let feed_forward = |normed: Tensor<2>, onto: Tensor<2>| {
+            let ((widen, wide_bias), (narrow, bias)) =
+                (weights(Part::Widen, Part::WidenBias), weights(Part::Narrow, Part::NarrowBias));
+            ops::linear_onto(onto, ops::linear_then(normed, widen, wide_bias, self.config.activation), narrow, bias)
+        };
+        let second_norm = |x| self.norm(x, at(Part::SecondGain), at(Part::SecondBias));
+        let normed = self.norm(x.clone(), at(Part::FirstGain), at(Part::FirstBias));
+        let (to_qkv, qkv_bias) = weights(Part::Qkv, Part::QkvBias);
+        let qkv = self.queries_and_keys_normed(layer, ops::linear(normed.clone(), to_qkv, qkv_bias));
+        let qkv = match &self.config.positions {
+            Positions::Learned => qkv,
+            Positions::Rotary(rotary) => ops::rotary(qkv, positions, self.config.heads, rotary),
+        };
+        let mixed = attend(qkv);
+        let (mix, mix_bias) = weights(Part::Mix, Part::MixBias);
+        let with_attention = ops::linear_onto(x.clone(), mixed, mix, mix_bias);
+        match self.config.residual {
+            Residual::Serial => feed_forward(second_norm(with_attention.clone()), with_attention),
+            Residual::Parallel => feed_forward(second_norm(x), with_attention),
+            Residual::ParallelOneNorm => feed_forward(normed, with_attention),
+        }
     }
 
-    fn final_norm(&self, x: Tensor<2>) -> Tensor<2> {
-        let first = FIRST_BLOCK + PER_BLOCK * self.config.layers;
-        ops::layer_norm(x, self.parameters.vector(first), self.parameters.vector(first + 1), LAYER_NORM_EPSILON)
+    /// Queries and keys divided by each head's root mean square, where the architecture wants it.
+    fn queries_and_keys_normed(&self, layer: usize, qkv: Tensor<2>) -> Tensor<2> {
+        if !self.config.query_key_norm {
+            return qkv;
+        }
+        let [tokens, packed] = qkv.dims();
+        let ([queries, keys], head) = (self.config.query_and_key_widths(), self.config.head_width);
+        let normed = |columns: std::ops::Range<usize>, gain| {
+            let width = columns.len();
+            let rows = qkv.clone().slice_dim(1, columns).reshape([tokens * width / head, head]);
+            ops::rms_norm(rows, self.vector(Place::Block(layer, gain)), self.config.norm_epsilon).reshape([tokens, width])
+        };
+        let values = qkv.clone().slice_dim(1, queries + keys..packed);
+        Tensor::cat(vec![normed(0..queries, Part::QueryGain), normed(queries..queries + keys, Part::KeyGain), values], 1)
+    }
+
+    fn norm(&self, x: Tensor<2>, gain: Place, bias: Place) -> Tensor<2> {
+        match self.config.norm {
+            Norm::Layer => ops::layer_norm(x, self.vector(gain), self.vector(bias), self.config.norm_epsilon),
+            Norm::Rms => ops::rms_norm(x, self.vector(gain), self.config.norm_epsilon),
+        }
+    }
+
+    /// Hidden states and the rows that give logits; a bias meets a column of ones.
+    fn head(&self, hidden: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        if !self.index.contains_key(&Place::Head) {
+            return (hidden, self.matrix(Place::Embedding));
+        }
+        let hidden = if self.config.biases.head {
+            let ones = Tensor::ones([hidden.dims()[0], 1], &hidden.device());
+            Tensor::cat(vec![hidden, ones], 1)
+        } else {
+            hidden
+        };
+        (hidden, self.matrix(Place::Head))
+    }
+
+    /// A weight that the architecture has.
+    fn vector(&self, place: Place) -> Tensor<1> {
+        self.parameters.vector(self.index[&place])
+    }
+
+    /// A weight that the architecture has.
+    fn matrix(&self, place: Place) -> Tensor<2> {
+        self.parameters.matrix(self.index[&place])
     }
 }

@@ -1,6 +1,7 @@
 //! The decoder against `transformers`: the fixture was made by tests/parity/make_fixtures.py.
 
-use super::{Decoder, DecoderConfig, Parameters};
+use super::Decoder;
+use super::hf::Stored;
 use crate::train::{Sequence, divergences};
 use burn::tensor::Device;
 use serde_json::Value;
@@ -10,11 +11,14 @@ fn fixture() -> Value {
     serde_json::from_str(include_str!("../../tests/parity/gpt2/expected.json")).expect("JSON")
 }
 
+/// The fixture's model with the weights of one of its files.
 fn model(file: &str) -> Decoder {
-    let config = DecoderConfig { vocabulary: 50, context: 32, width: 16, layers: 2, heads: 4, scalar_head: false };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/gpt2").join(file);
-    let parameters = Parameters::load(&path, &config.shapes(), &Device::flex()).expect("weights");
-    Decoder { config, parameters }
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/gpt2");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (from, to) in [("config.json", "config.json"), (file, "model.safetensors")] {
+        std::fs::copy(fixture.join(from), folder.path().join(to)).expect("copied");
+    }
+    Decoder::load(folder.path(), &Device::flex()).expect("a model")
 }
 
 fn numbers(json: &Value) -> Vec<f64> {
@@ -51,7 +55,9 @@ fn gradients_are_those_of_transformers() {
     let mut tape = sum.backward();
     for wanted in fixture["gradients"].as_array().expect("list") {
         let name = wanted["name"].as_str().expect("a name");
-        let parameter = model.parameters.0.iter().find(|p| p.name == name).expect("the weight");
+        let places = model.config.places().into_iter().zip(&model.parameters.0);
+        let mut named = places.filter(|((place, _), _)| model.origin.stored(&model.config, *place) == Stored::AsIs(name.into()));
+        let (_, parameter) = named.next().expect("the weight");
         let gradient = parameter.value.grad_remove(&mut tape).expect("a gradient");
         for (got, wanted) in super::values(&gradient).into_iter().zip(numbers(&wanted["values"])) {
             assert!((f64::from(got) - wanted).abs() < 1e-4 * wanted.abs().max(1.0), "{name}: {got} is not {wanted}");

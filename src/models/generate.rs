@@ -1,7 +1,7 @@
 //! Sampling from a policy: prompts of one length together, one forward pass a prompt, finished rows retired.
 
+use super::Decoder;
 use super::sampling::{Sampler, Sampling};
-use super::{Decoder, END};
 use crate::ops;
 use crate::random::Stream;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -21,11 +21,13 @@ const ROWS: [usize; 2] = [8, 512];
 /// Groups of rows that give as many threads work.
 const GROUPS: usize = 16;
 
-/// Draws `samples` completions after every prompt; `streams(prompt, sample)` is that row's own random stream, so a
-/// completion does not depend on which others are drawn beside it. Prompts hold their start token already.
+/// Draws `samples` completions after every prompt, each up to one of the tokens that end a text; `streams(prompt, sample)` is that
+/// row's own random stream, so a completion does not depend on which others are drawn beside it. Prompts hold their start token
+/// already.
 pub fn generate(
     model: &Decoder,
     prompts: &[Vec<u32>],
+    ends: &[u32],
     sampling: Sampling,
     device: &Device,
     streams: impl Fn(usize, usize) -> Stream + Sync,
@@ -45,7 +47,7 @@ pub fn generate(
     let mut drawn: Vec<Vec<Completion>> = vec![Vec::new(); prompts.len()];
     let mut done = 0;
     for wave in groups.chunks(ops::threads()) {
-        let decode = |(length, group)| decode(model, prompts, group, length, sampling, device, &streams);
+        let decode = |group| decode(model, prompts, ends, group, sampling, device, &streams);
         for ((_, group), rows) in wave.iter().zip(ops::side_by_side(wave.to_vec(), decode)) {
             for (row, completion) in rows.into_iter().enumerate() {
                 drawn[group[row / sampling.samples]].push(completion);
@@ -61,8 +63,8 @@ pub fn generate(
 fn decode(
     model: &Decoder,
     prompts: &[Vec<u32>],
-    group: &[usize],
-    length: usize,
+    ends: &[u32],
+    (length, group): (usize, &[usize]),
     sampling: Sampling,
     device: &Device,
     streams: &impl Fn(usize, usize) -> Stream,
@@ -87,9 +89,9 @@ fn decode(
             if !completion.ended {
                 let token = sampler.draw(logits, &sampling, &mut streams[*row]);
                 completion.tokens.push(token);
-                completion.ended = token == END;
+                completion.ended = ends.contains(&token);
             }
-            next.push(completion.tokens.last().map_or(END, |token| *token));
+            next.push(completion.tokens.last().map_or(0, |token| *token));
         }
         let alive: Vec<usize> = (0..active.len()).filter(|row| !completions[active[*row]].ended).collect();
         if alive.is_empty() || position + 1 == sampling.max_new_tokens {

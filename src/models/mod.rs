@@ -1,20 +1,25 @@
 //! Models: one transformer, its weights and tokenizer in Hugging Face's layout, sampling, and a linear classifier.
 
+pub mod chat;
+mod config;
 mod decoder;
 #[cfg(test)]
 mod decoder_tests;
+pub mod encoder;
 mod folder;
 pub mod generate;
+pub mod hf;
 pub mod linear;
 mod parameters;
 mod sampling;
 mod tokenizer;
 
-pub use decoder::{Cache, Decoder, DecoderConfig};
+pub use config::DecoderConfig;
+pub use decoder::{Cache, Decoder};
 pub use folder::Policy;
 pub use parameters::{Parameter, Parameters, tensor, values};
 pub use sampling::Sampling;
-pub use tokenizer::{END, Tokenizer};
+pub use tokenizer::{END, SpecialTokens, TextStream, Tokenizer};
 
 /// A model that a study trains from random weights.
 pub struct BuiltinSize {

@@ -46,20 +46,9 @@ impl Parameters {
         self.0.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
     }
 
-    /// Writes a safetensors file that PyTorch's libraries read (f32, metadata format "pt").
+    /// Writes them in f32 under their own names.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes: Vec<(&Parameter, Vec<u8>)> =
-            self.0.iter().map(|p| (p, values(&p.value).into_iter().flat_map(f32::to_le_bytes).collect())).collect();
-        let views = bytes
-            .iter()
-            .map(|(parameter, bytes)| {
-                let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes);
-                view.map(|view| (parameter.name.clone(), view)).map_err(Error::other)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let file = safetensors::serialize(views, Some(metadata)).map_err(Error::other)?;
-        std::fs::write(path, file).doing("write", path)
+        write(path, self.0.iter().map(|p| (p.name.clone(), p.shape.clone(), values(&p.value))).collect())
     }
 
     /// Reads the weights with these names and shapes; missing, surplus and misshapen ones are listed.
@@ -89,6 +78,19 @@ impl Parameters {
             Err(Error::Other(format!("{} does not fit its config.json: {}", path.display(), wrong.join(", "))))
         }
     }
+}
+
+/// Writes a safetensors file that PyTorch's libraries read (f32, metadata format "pt") of names, shapes and values.
+pub fn write(path: &Path, tensors: Vec<(String, Vec<usize>, Vec<f32>)>) -> Result<()> {
+    let bytes = |values: Vec<f32>| -> Vec<u8> { values.into_iter().flat_map(f32::to_le_bytes).collect() };
+    let tensors: Vec<_> = tensors.into_iter().map(|(name, shape, values)| (name, shape, bytes(values))).collect();
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, shape, bytes) in &tensors {
+        views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(Error::other)?));
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(views, Some(metadata), path)
+        .map_err(|error| Error::Other(format!("cannot write {}: {error}", path.display())))
 }
 
 /// The values of a tensor on the host.

@@ -13,6 +13,8 @@ pub enum Activation {
     GeluTanh,
     /// x / 2 (1 + erf(x / sqrt(2))) ("gelu").
     Gelu,
+    /// max(x, 0) ("relu").
+    Relu,
     /// g s(g) u of rows whose first half is g and whose second half is u ("silu" with a gate).
     SiluGate,
 }
@@ -21,7 +23,7 @@ impl Activation {
     /// Width of the result for rows of `width`.
     pub(crate) fn width(self, width: usize) -> usize {
         match self {
-            Activation::GeluTanh | Activation::Gelu => width,
+            Activation::GeluTanh | Activation::Gelu | Activation::Relu => width,
             Activation::SiluGate => width / 2,
         }
     }
@@ -31,6 +33,7 @@ impl Activation {
         match self {
             Activation::GeluTanh => activation::gelu_approximate(x),
             Activation::Gelu => activation::gelu(x),
+            Activation::Relu => activation::relu(x),
             Activation::SiluGate => {
                 let parts = x.chunk(2, 1);
                 activation::silu(parts[0].clone()) * parts[1].clone()
@@ -43,6 +46,7 @@ impl Activation {
         match self {
             Activation::GeluTanh => gelu_tanh(x, bias, out),
             Activation::Gelu => gelu(x, bias, out),
+            Activation::Relu => relu(x, bias, out),
             Activation::SiluGate => silu_gate(x, bias, out),
         }
     }
@@ -52,6 +56,7 @@ impl Activation {
         match self {
             Activation::GeluTanh => gelu_tanh_slopes(x, gradient, to_x),
             Activation::Gelu => gelu_slopes(x, gradient, to_x),
+            Activation::Relu => relu_slopes(x, gradient, to_x),
             Activation::SiluGate => silu_gate_slopes(x, gradient, to_x, width),
         }
     }
@@ -124,6 +129,26 @@ vectorised! {
         for ((to_x, &x), gradient) in to_x.iter_mut().zip(x).zip(gradient) {
             let (share, bell) = normal::<FMA>(x);
             *to_x = gradient * multiply_add::<FMA>(DENSITY * x, bell, share);
+        }
+    }
+}
+
+vectorised! {
+    fn relu(x: &mut [f32], bias: &[f32], out: &mut [f32]) {
+        let width = bias.len().max(1);
+        for (x, out) in x.chunks_exact_mut(width).zip(out.chunks_exact_mut(width)) {
+            for ((x, bias), out) in x.iter_mut().zip(bias).zip(out) {
+                *x += bias;
+                *out = if *x < 0.0 { 0.0 } else { *x };
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn relu_slopes(x: &[f32], gradient: &[f32], to_x: &mut [f32]) {
+        for ((to_x, &x), gradient) in to_x.iter_mut().zip(x).zip(gradient) {
+            *to_x = if x > 0.0 { *gradient } else { 0.0 };
         }
     }
 }

@@ -10,9 +10,15 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// `[tokens, width]` of a vocabulary's matrix `[vocabulary, width]`, the matrix of positions `[context, width]`, and the id and
-/// position of every token.
-pub fn embedding(words: Tensor<2>, positions: Tensor<2>, tokens: &[(u32, usize)]) -> Tensor<2> {
+/// `[tokens, width]` of a vocabulary's matrix `[vocabulary, width]`, the matrix of positions `[context, width]` where there is one,
+/// and the id and position of every token.
+pub fn embedding(words: Tensor<2>, positions: Option<Tensor<2>>, tokens: &[(u32, usize)]) -> Tensor<2> {
+    let Some(positions) = positions else {
+        // One row of zeros stands for every position, and wants no gradient.
+        let zeros = Tensor::zeros([1, words.dims()[1]], &words.device());
+        let unplaced: Vec<(u32, usize)> = tokens.iter().map(|(id, _)| (*id, 0)).collect();
+        return embedding(words, Some(zeros), &unplaced);
+    };
     if !is_on_cpu(&words) {
         return embedding_plain(words, positions, tokens);
     }
@@ -100,6 +106,7 @@ mod tests {
             let case = Case::new(&[&[vocabulary, width], &[context, width]], 0.5);
             let tokens: Vec<(u32, usize)> = (0..count).map(|index| ((index * 7 % vocabulary) as u32, index % context)).collect();
             type Op = fn(Tensor<2>, Tensor<2>, &[(u32, usize)]) -> Tensor<2>;
+            let embedding: Op = |words, positions, tokens| embedding(words, Some(positions), tokens);
             let run = |op: Op| {
                 let tokens = &tokens;
                 move |x: &[Tensor<1>]| {

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn fused_is_plain_with_every_activation() {
-        for activation in [Activation::GeluTanh, Activation::Gelu, Activation::SiluGate] {
+        for activation in [Activation::GeluTanh, Activation::Gelu, Activation::Relu, Activation::SiluGate] {
             for [rows, wide, out] in SIZES {
                 let case = Case::new(&[&[rows, wide], &[wide, out], &[out]], 1.0);
                 type Op = fn(Tensor<2>, Tensor<2>, Tensor<1>, Activation) -> Tensor<2>;
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn far_from_zero_an_activation_is_a_ramp() {
         let device = burn::tensor::Device::flex();
-        for activation in [Activation::GeluTanh, Activation::Gelu] {
+        for activation in [Activation::GeluTanh, Activation::Gelu, Activation::Relu] {
             let x = Tensor::from_floats([[-100.0], [-20.0], [20.0], [100.0], [f32::NAN], [1e30]], &device);
             let y = linear_then(x, Tensor::ones([1, 1], &device), Tensor::zeros([1], &device), activation).into_data();
             let y: Vec<f32> = y.iter::<f32>().collect();

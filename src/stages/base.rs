@@ -23,14 +23,7 @@ pub(super) fn run(
     let tokenizer = context.tokenizer()?;
     let size = BUILTIN_SIZES.iter().find(|size| model.strip_prefix("builtin:") == Some(size.name));
     let size = size.ok_or_else(|| Error::Other(format!("there is no model {model}")))?;
-    let config = DecoderConfig {
-        vocabulary: tokenizer.size(),
-        context: size.context,
-        width: size.width,
-        layers: size.layers,
-        heads: size.heads,
-        scalar_head: false,
-    };
+    let config = DecoderConfig::gpt2(tokenizer.size(), size.context, size.width, size.layers, size.heads);
     context.progress("tokenizing", 0, 1);
     let wanted = training.size.steps as usize * training.size.batch_sequences;
     let sequences = match role {
@@ -46,5 +39,5 @@ pub(super) fn run(
         train_language_model(&decoder, &sequences, training, shuffle, &device, |row| context.trained(row, steps))?;
     context.tokens = rows.last().map(|row| row.tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
-    Policy { decoder, tokenizer }.save(&context.folder.join("model"))
+    Policy::new(decoder, tokenizer).save(&context.folder.join("model"))
 }

@@ -11,8 +11,10 @@ pub(super) fn run(context: &mut Context<'_>, sampling: Sampling, seed: u64) -> R
     let policy = context.policy("policy")?;
     let prompts = context.prompts("prompts")?;
     let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, "evaluation", prompt as u64);
+    let ends = &policy.tokenizer.special().ends;
     let device = context.device.clone();
     let total = prompts.len();
-    let drawn = generate(&policy.decoder, &prompts, sampling, &device, streams, |done| context.progress("sampling", done, total));
+    let drawn =
+        generate(&policy.decoder, &prompts, ends, sampling, &device, streams, |done| context.progress("sampling", done, total));
     Completions::new(drawn).write(context.folder)
 }

@@ -3,7 +3,6 @@
 use super::context::Context;
 use super::files::{write_csv, write_json};
 use crate::error::Result;
-use crate::models::Policy;
 use crate::spec::RewardModelTraining;
 use crate::train::{PairData, train_reward_model};
 use serde::{Deserialize, Serialize};
@@ -35,5 +34,5 @@ pub(super) fn run(context: &mut Context<'_>, training: &RewardModelTraining, see
     write_csv(&context.folder.join("train.csv"), &result.rows)?;
     let report = RewardModelReport { validation_accuracy: result.validation_accuracy, mean: result.mean };
     write_json(&context.folder.join("report.json"), &report)?;
-    Policy { decoder: result.model, tokenizer: reference.tokenizer }.save(&context.folder.join("model"))
+    reference.with(result.model).save(&context.folder.join("model"))
 }

@@ -14,8 +14,10 @@ pub(super) fn run(context: &mut Context<'_>, completions: usize, max_new_tokens:
     // A prompt's stream is named by its tokens' place and its sample, so train and held-out prompts draw apart.
     let purpose = format!("samples after {}", blake3::hash(format!("{prompts:?}").as_bytes()).to_hex());
     let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, &purpose, prompt as u64);
+    let ends = &policy.tokenizer.special().ends;
     let device = context.device.clone();
     let total = prompts.len();
-    let drawn = generate(&policy.decoder, &prompts, sampling, &device, streams, |done| context.progress("sampling", done, total));
+    let drawn =
+        generate(&policy.decoder, &prompts, ends, sampling, &device, streams, |done| context.progress("sampling", done, total));
     Completions::new(drawn).write(context.folder)
 }

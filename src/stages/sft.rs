@@ -3,7 +3,6 @@
 use super::context::Context;
 use super::files::write_csv;
 use crate::error::Result;
-use crate::models::Policy;
 use crate::random::Stream;
 use crate::spec::LanguageModelTraining;
 use crate::tasks::sentiment;
@@ -22,5 +21,5 @@ pub(super) fn run(context: &mut Context<'_>, training: &LanguageModelTraining, s
         train_language_model(&base.decoder, &sequences, training, shuffle, &device, |row| context.trained(row, steps))?;
     context.tokens = rows.last().map(|row| row.tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
-    Policy { decoder, tokenizer: base.tokenizer }.save(&context.folder.join("model"))
+    base.with(decoder).save(&context.folder.join("model"))
 }

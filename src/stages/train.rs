@@ -3,7 +3,6 @@
 use super::context::Context;
 use super::files::{read_csv, read_json, write_csv};
 use crate::error::{Error, Result};
-use crate::models::Policy;
 use crate::plan::Work;
 use crate::report::rows::TrainRow;
 use crate::train::{OptimizerState, PairData, PreferenceRun, train_preference};
@@ -42,5 +41,5 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     context.tokens = rows.last().map(|row| row.tokens - tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     optimizer.save(&context.folder.join("optimizer.safetensors"))?;
-    Policy { decoder, tokenizer: start.tokenizer }.save(&context.folder.join("model"))
+    start.with(decoder).save(&context.folder.join("model"))
 }

@@ -104,9 +104,9 @@ impl Batch {
         model.token_log_probs(self.hidden(model), &self.predictions)
     }
 
-    /// Scores at each sequence's last token, `[rows]`, under a model with a scalar head.
+    /// Scores at each sequence's last token, `[rows]` for a scalar head, under a model that has scores.
     pub fn scores(&self, model: &Decoder) -> Tensor<1> {
-        model.scores(self.hidden(model).select(0, indices(&self.last, &self.device)))
+        model.scores(self.hidden(model).select(0, indices(&self.last, &self.device))).flatten(0, 1)
     }
 
     fn hidden(&self, model: &Decoder) -> Tensor<2> {

@@ -17,7 +17,7 @@ fn texts() -> Vec<Vec<u32>> {
 /// Losses and final weights of `steps` steps of DPO.
 fn train(steps: u64, change: impl Fn(&mut Optimisation)) -> (Vec<f64>, Vec<Vec<f32>>) {
     let device = Device::flex();
-    let config = DecoderConfig { vocabulary: 50, context: 40, width: 24, layers: 2, heads: 3, scalar_head: false };
+    let config = DecoderConfig::gpt2(50, 40, 24, 2, 3);
     let model = Decoder::new(config, &mut Stream::new(0, 0, "training test weights", 0), &device);
     let texts = texts();
     let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence { prompt: &text[..4], completion: &text[4..] }).collect();
@@ -93,7 +93,7 @@ fn a_batch_in_parts_is_the_same_step() {
 /// Log-probs, scores, and the gradients of a weighting of both, of sequences run in these groups.
 fn numbers_and_gradients(groups: &[&[Sequence<'_>]]) -> (Vec<f32>, Vec<Vec<f32>>) {
     let device = Device::flex();
-    let config = DecoderConfig { vocabulary: 50, context: 40, width: 24, layers: 2, heads: 3, scalar_head: false };
+    let config = DecoderConfig::gpt2(50, 40, 24, 2, 3);
     let mut model = Decoder::new(config, &mut Stream::new(0, 0, "sharing test", 0), &device).with_scalar_head(&device);
     let head = model.parameters.0.last_mut().expect("a head");
     head.value = head.value.clone() + 0.3;

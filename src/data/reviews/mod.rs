@@ -1,20 +1,21 @@
 //! Labelled reviews in the format of the IMDb data: what the controlled sentiment experiment takes its prompts and its
-//! true reward from. Reads JSON lines and CSV, plain or gzipped, a row at a time, and keeps train and test apart.
+//! true reward from. Cleans the texts of the files, leaves repetitions out, and keeps train and test apart.
 
 mod clean;
-mod expand;
-mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::formats::labelled_text;
+use super::read::{self, names};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+pub use super::files::expand;
 pub use clean::clean;
-pub use expand::expand;
 
 /// A text and whether its author liked what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,16 +100,18 @@ impl Side {
 /// says ([`Split::of_text`]). Texts are compared after [`clean`].
 pub fn read(files: &[PathBuf]) -> Result<Corpus> {
     if files.is_empty() {
-        return Err(Error::Data("no files with labelled reviews; name at least one .jsonl or .csv file".into()));
+        return Err(Error::Data("no files with labelled reviews; name at least one, for example .jsonl or .csv".into()));
     }
     let (mut train, mut test, mut corpus) = (Side::default(), Side::default(), Corpus::default());
     for path in files {
         let named = Split::of_file(path);
-        let count = rows::each(path, &mut |review| {
+        let count = read::rows(path, &mut |row| {
+            let review = review(&row.fields).map_err(|what| row.wrong(path, what))?;
             match named.unwrap_or_else(|| Split::of_text(&review.text)) {
                 Split::Train => train.add(review, &mut corpus),
                 Split::Test => test.add(review, &mut corpus),
             };
+            Ok(())
         })?;
         if count == 0 {
             let what = "no rows; give it rows with a text and a label, or leave the file out";
@@ -123,6 +126,21 @@ pub fn read(files: &[PathBuf]) -> Result<Corpus> {
     corpus.test = test.rows;
     has_both_labels(&corpus.train, files)?;
     Ok(corpus)
+}
+
+/// A row as a review, or what is wrong with it: unlike other uses of labelled texts, this one needs every label.
+fn review(fields: &Map<String, Value>) -> Result<Review, String> {
+    let (text, label) = labelled_text(fields)?;
+    let positive = label.ok_or_else(|| {
+        let there = fields.keys().any(|name| name.eq_ignore_ascii_case("label"));
+        let among = if there { String::new() } else { format!(" among {}", names(fields.keys())) };
+        format!("no label{among}; give every row a field \"label\" of 0 (negative) or 1 (positive)")
+    })?;
+    let text = clean(text);
+    if text.is_empty() {
+        return Err("the text is empty; write a text or take the row out".into());
+    }
+    Ok(Review { text, positive })
 }
 
 /// A classifier needs both labels, and prompts come from train.

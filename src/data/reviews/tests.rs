@@ -75,19 +75,19 @@ fn labels_have_many_spellings() {
 fn wrong_json_rows_say_where_and_what_to_do() {
     let label = "; write 0, false, \"neg\" or \"negative\", or 1, true, \"pos\" or \"positive\" (line 3)";
     for (row, wanted) in [
-        (&b"{\"label\": 1}"[..], "no text; give every row a field \"text\" (line 3)"),
-        (b"{\"text\": null, \"label\": 1}", "no text; give every row a field \"text\" (line 3)"),
-        (b"{\"text\": 5, \"label\": 1}", "\"text\" is a number, not a string; put the review's text there in quotes (line 3)"),
-        (
-            b"{\"text\": [\"a\"], \"label\": 1}",
-            "\"text\" is a list, not a string; put the review's text there in quotes (line 3)",
-        ),
+        (&b"{\"label\": 1}"[..], "no \"text\", only \"label\"; give every row a field \"text\" (line 3)"),
+        (b"{\"text\": null, \"label\": 1}", "\"text\" is null; give it a value or take the row out (line 3)"),
+        (b"{\"text\": 5, \"label\": 1}", "\"text\" is a number, not a string; put the text there in quotes (line 3)"),
+        (b"{\"text\": [\"a\"], \"label\": 1}", "\"text\" is a list, not a string; put the text there in quotes (line 3)"),
         (b"{\"text\": \" <br/> \", \"label\": 1}", "the text is empty; write a text or take the row out (line 3)"),
-        (b"{\"text\": \"a\"}", "no label; give every row a field \"label\" of 0 (negative) or 1 (positive) (line 3)"),
+        (
+            b"{\"text\": \"a\"}",
+            "no label among \"text\"; give every row a field \"label\" of 0 (negative) or 1 (positive) (line 3)",
+        ),
         (b"{\"text\": \"a\", \"label\": -1}", &format!("unknown label \"-1\"{label}")),
         (b"{\"text\": \"a\", \"label\": \"meh\"}", &format!("unknown label \"meh\"{label}")),
         (b"{\"text\": \"a\", \"label\": {}}", "the label is an object; write 0 or 1 (line 3)"),
-        (b"[\"a\", 1]", "not a JSON object; write {\"text\": \"...\", \"label\": 0} on each line (line 3)"),
+        (b"[\"a\", 1]", "not a JSON object; write one object such as {\"text\": \"...\", \"label\": 0} on each line (line 3)"),
         (
             b"{\"text\": \"a\", \"label\": 1",
             "invalid JSON at column 24 (EOF while parsing an object); write one complete JSON object on each line (line 3)",
@@ -110,12 +110,12 @@ fn wrong_csv_rows_say_where_and_what_to_do() {
         (b"a,2", "unknown label \"2\"; write 0, false, \"neg\" or \"negative\", or 1, true, \"pos\" or \"positive\" (line 4)"),
         (b"a, b,1", &format!("has 3 columns, the header 2; {columns} (line 4)")),
         (b"a", &format!("has 1 columns, the header 2; {columns} (line 4)")),
-        (b"a\xff,1", "not UTF-8 after byte 1; save the file as UTF-8 (line 4)"),
+        (b"a\xff,1", "column \"text\" is not UTF-8 after byte 1; save the file as UTF-8 (line 4)"),
     ] {
         let bytes = [b"text,label\n\"a\nb\",0\n", row, b"\n"].concat();
         assert_eq!(complaint("train.csv", &bytes), format!("train.csv, row 2: {wanted}"));
     }
-    let wanted = "x.csv: no column \"label\" among \"text\", \"score\"; make the first line the header text,label";
+    let wanted = "x.csv, row 1: no label among \"text\", \"score\"; give every row a field \"label\" of 0 (negative) or 1 (positive) (line 2)";
     assert_eq!(complaint("x.csv", b"text,score\na,1\n"), wanted);
 }
 
@@ -131,9 +131,10 @@ fn files_that_cannot_be_a_corpus_say_so() {
     assert_eq!(complaint("train.csv", b"text,label\na,0\nb,0\n"), wanted);
     let wanted = "train.csv: all 1 rows to train on are positive; add rows with the other label";
     assert_eq!(complaint("train.csv", b"text,label\na,1\n"), wanted);
-    let wanted = "train.txt: not a format that is read; convert it to .jsonl, .csv, .jsonl.gz or .csv.gz";
+    let wanted = "train.txt: not a format that is read; convert it to .jsonl, .json, .csv, .tsv or .parquet, \
+        each also as .gz or .zst";
     assert_eq!(complaint("train.txt", b"a"), wanted);
-    let wanted = "no files with labelled reviews; name at least one .jsonl or .csv file";
+    let wanted = "no files with labelled reviews; name at least one, for example .jsonl or .csv";
     assert_eq!(read(&[]).unwrap_err().to_string(), wanted);
     let absent = read(&["nowhere/train.csv".into()]).unwrap_err();
     assert!(matches!(absent, Error::Io { .. }) && absent.to_string().starts_with("cannot open nowhere/train.csv: "));
@@ -207,48 +208,6 @@ fn cleaning_takes_line_breaks_out() {
     assert_eq!(clean("a<br <br>>b <<br>br>"), "a b < br>");
     assert_eq!(clean("<br />"), "");
     assert_eq!(clean("é<br>ß\u{a0}\u{3000}x"), "é ß x");
-}
-
-#[test]
-fn patterns_become_sorted_files_each_once() {
-    let folder = TempDir::new().unwrap();
-    for name in ["b.csv", "a.csv", "c [1].csv", ".hidden.csv", "x.jsonl"] {
-        write(&folder, name, b"");
-    }
-    std::fs::create_dir(folder.path().join("d.csv")).unwrap();
-    let absolute = folder.path().join("b.csv").display().to_string();
-    let patterns = ["*.csv", "c [1].csv", "a.csv", "./a.csv", &absolute].map(String::from);
-    let wanted = ["a.csv", "b.csv", "c [1].csv"].map(|name| folder.path().join(name));
-    assert_eq!(expand(&patterns, folder.path()).unwrap(), wanted);
-    // The folder itself is not a pattern.
-    let odd = folder.path().join("odd [x]*");
-    std::fs::create_dir(&odd).unwrap();
-    std::fs::write(odd.join("a.csv"), "").unwrap();
-    assert_eq!(expand(&["*.csv".into()], &odd).unwrap(), [odd.join("a.csv")]);
-}
-
-#[test]
-fn a_pattern_without_files_says_what_is_there() {
-    let folder = TempDir::new().unwrap();
-    std::fs::create_dir(folder.path().join("empty")).unwrap();
-    write(&folder, "imdb_train.jsonl.gz", b"");
-    let here = folder.path().display().to_string();
-    for (pattern, hint) in [
-        ("imbd_*.gz", "correct the name: HERE has imdb_train.jsonl.gz"),
-        ("empty", "it is a folder; write \"empty/*.jsonl.gz\" for the files in it"),
-        ("empty/a.csv", "HERE/empty has no .jsonl or .csv files; put the data there, or correct the path"),
-        ("none/a.csv", "correct the name: HERE has imdb_train.jsonl.gz"),
-        ("a***", "it is not a valid pattern (wildcards are either regular `*` or recursive `**`); correct it"),
-    ] {
-        let error = expand(&[pattern.into()], folder.path()).unwrap_err();
-        assert!(matches!(error, Error::Data(_)));
-        assert_eq!(error.to_string().replace(&here, "HERE"), format!("no file matches \"{pattern}\" in HERE; {hint}"));
-    }
-    let error = expand(&["a.csv".into()], &folder.path().join("none")).unwrap_err().to_string().replace(&here, "HERE");
-    assert_eq!(
-        error,
-        "no file matches \"a.csv\" in HERE/none; the folder HERE/none cannot be read; create it, or correct the path"
-    );
 }
 
 proptest! {
