@@ -2,12 +2,18 @@
 
 mod bench;
 mod check;
+mod classify;
 mod completions;
+mod export;
 mod gc;
 mod logs;
+mod model;
+mod output;
 mod plan;
 mod report;
 mod run;
+mod sample;
+mod score;
 mod show;
 mod stage;
 mod status;
@@ -45,6 +51,14 @@ enum Verb {
     Show(show::Show),
     /// Print a stage's or a run's log
     Logs(logs::Logs),
+    /// Log-probs of completions under a model, as CSV
+    Score(score::Score),
+    /// Completions of prompts by a model; a conversation on a terminal
+    Sample(sample::Sample),
+    /// What a sequence classifier says of texts, as CSV
+    Classify(classify::Classify),
+    /// Copy a run's model to a folder that `transformers` opens
+    Export(export::Export),
     /// Time training steps and sampling of a model of known size
     Bench(bench::Bench),
     /// Remove artifacts that no study's last plan uses
@@ -120,6 +134,10 @@ pub fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Report(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
+        Verb::Score(verb) => verb.run(),
+        Verb::Sample(verb) => verb.run(),
+        Verb::Classify(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
         Verb::Gc(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),

@@ -215,8 +215,12 @@ impl Reader<'_> {
     }
 }
 
-/// Greatest logit's index, and its probability under a softmax.
+/// Greatest logit's index, and its probability: under a softmax, or for a single logit under the logistic function, as the
+/// pipelines of `transformers` have it.
 pub fn best(logits: &[f32]) -> Option<(usize, f64)> {
+    if let [logit] = logits {
+        return Some((0, 1.0 / (1.0 + (-f64::from(*logit)).exp())));
+    }
     let most = logits.iter().copied().map(f64::from).fold(f64::NEG_INFINITY, f64::max);
     let total: f64 = logits.iter().map(|logit| (f64::from(*logit) - most).exp()).sum();
     let index = logits.iter().position(|logit| f64::from(*logit) == most)?;

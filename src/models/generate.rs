@@ -1,6 +1,7 @@
 //! Sampling from a policy: prompts of one length together, one forward pass a prompt, finished rows retired.
 
 use super::Decoder;
+use crate::error::Result;
 use super::sampling::{Sampler, Sampling};
 use crate::ops;
 use crate::random::Stream;
@@ -57,6 +58,31 @@ pub fn generate(
         progress(done);
     }
     drawn
+}
+
+/// Draws one completion and hands on every token as it is drawn; the token that ends the text is the last one.
+pub fn continue_one(
+    model: &Decoder,
+    prompt: &[u32],
+    ends: &[u32],
+    sampling: Sampling,
+    device: &Device,
+    mut stream: Stream,
+    mut each: impl FnMut(u32) -> Result<()>,
+) -> Result<Completion> {
+    let (mut logits, mut cache) = model.start(&[prompt], prompt.len() + sampling.max_new_tokens, device);
+    let (mut sampler, mut completion) = (Sampler::default(), Completion { tokens: Vec::new(), ended: false });
+    loop {
+        let values: Vec<f32> = logits.to_data().iter::<f32>().collect();
+        let token = sampler.draw(&values, &sampling, &mut stream);
+        each(token)?;
+        completion.tokens.push(token);
+        completion.ended = ends.contains(&token);
+        if completion.ended || completion.tokens.len() == sampling.max_new_tokens {
+            return Ok(completion);
+        }
+        logits = model.advance(&[token], &mut cache);
+    }
 }
 
 /// Completions of prompts of one length, `samples` after each, in order.
