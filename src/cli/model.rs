@@ -52,7 +52,8 @@ pub(super) fn downloads() -> impl FnMut(Progress) {
                 bar.finish_and_clear();
             }
             let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{msg}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left") {
+            if let Ok(style) = ProgressStyle::with_template("{msg}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")
+            {
                 bar.set_style(style);
             }
             bar.set_message(progress.file.clone());

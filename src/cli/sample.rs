@@ -161,7 +161,8 @@ fn opened(policy: &Policy, prompt: &str) -> Result<Vec<u32>> {
     tokens.extend(policy.tokenizer.encode_with_special(prompt)?);
     if tokens.is_empty() {
         let start = policy.tokenizer.special().start;
-        tokens.push(start.ok_or_else(|| Error::Usage("error: this model needs a prompt\nhelp: give it one with --prompt".into()))?);
+        tokens
+            .push(start.ok_or_else(|| Error::Usage("error: this model needs a prompt\nhelp: give it one with --prompt".into()))?);
     }
     Ok(tokens)
 }

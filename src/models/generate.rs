@@ -1,8 +1,8 @@
 //! Sampling from a policy: prompts of one length together, one forward pass a prompt, finished rows retired.
 
 use super::Decoder;
-use crate::error::Result;
 use super::sampling::{Sampler, Sampling};
+use crate::error::Result;
 use crate::ops;
 use crate::random::Stream;
 use burn::tensor::{Device, Int, Tensor, TensorData};

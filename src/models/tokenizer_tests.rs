@@ -112,9 +112,7 @@ fn cutting_and_padding_are_switched_off() {
 fn what_is_wrong_with_a_folder_is_said() {
     let error = |folder: &Path| Tokenizer::open(folder).unwrap_err().to_string();
     assert!(error(tempfile::tempdir().unwrap().path()).contains("save_pretrained"));
-    for name in
-        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "config.json"]
-    {
+    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "config.json"] {
         for damaged in [json!([]), json!("eos")] {
             assert!(error(folder(&trained(), &[(name, damaged)]).path()).contains(name));
         }

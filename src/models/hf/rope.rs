@@ -17,6 +17,9 @@ pub struct Defaults {
     pub share: f64,
 }
 
+/// Wider than any model's head, which has 64 to 512 elements.
+const WIDEST_HEAD: usize = 1 << 16;
+
 /// The embedding of heads of this width.
 pub fn rotary(fields: &Fields, head_width: usize, defaults: &Defaults) -> Result<Rotary, String> {
     let parameters = fields.table("rope_parameters")?;
@@ -42,6 +45,9 @@ pub fn rotary(fields: &Fields, head_width: usize, defaults: &Defaults) -> Result
     let share = share.unwrap_or(defaults.share);
     if base.is_nan() || base <= 1.0 || !(0.0..=1.0).contains(&share) {
         return Err(format!("a rotary embedding with base {base} of {share} of each head makes no sense"));
+    }
+    if head_width > WIDEST_HEAD {
+        return Err(format!("a head of {head_width} elements is wider than any model's"));
     }
     let turning = (head_width as f64 * share) as usize / 2 * 2;
     let mut rotary = Rotary::new(base, turning, Pairing::Halves);

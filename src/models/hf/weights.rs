@@ -59,6 +59,9 @@ impl Weights {
             _ => Err(damaged(format!("\"{name}\" is not the name of a file in the same folder"))),
         };
         let paths = files.iter().map(path).collect::<Result<Vec<_>>>()?;
+        if let Some(absent) = paths.iter().find(|path| !path.is_file()) {
+            return Err(damaged(format!("{} is not there; copy it to the same folder", absent.display())));
+        }
         let weights = Weights::of(index.clone(), &paths)?;
         for (name, file) in &names.weight_map {
             let there = weights.tensors.get(name).map(|(index, _)| &weights.files[*index].path);
