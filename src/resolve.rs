@@ -1,8 +1,9 @@
-//! From names in an experiment file to data with digests: the only step before planning that reads files.
+//! From names in an experiment file to data and models with digests: the only step before planning that reads files.
 
 use crate::data::reviews;
-use crate::error::Result;
-use crate::spec::Task;
+use crate::error::{Error, Result};
+use crate::hub::{self, Hub, Progress};
+use crate::spec::Study;
 use crate::store::FileRecord;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -26,38 +27,181 @@ pub enum Corpus {
     Builtin(String),
     /// Files on this machine.
     Files(Vec<DataFile>),
-    /// Names on the hub, which this version cannot fetch.
+    /// Names on the hub that are not on this machine.
     Hub(Vec<String>),
 }
 
-impl Corpus {
+/// The model that a study starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaseModel {
+    /// One that the study trains.
+    Builtin(String),
+    /// A folder. Digests are part of stage keys, its path is not.
+    Folder(ModelFolder),
+    /// A name on the hub that is not on this machine.
+    Hub(String),
+}
+
+/// A pretrained model on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its name and revision on the hub, if it came from there.
+    pub source: Option<String>,
+    /// Name and BLAKE3 digest of each file that a model is made of.
+    pub files: Vec<(String, String)>,
+}
+
+/// What a study's names stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The task's data.
+    pub corpus: Corpus,
+    /// The model.
+    pub model: BaseModel,
+    /// Names and revisions of the hub that were used, for the study's record.
+    pub sources: Vec<String>,
+}
+
+impl Resolved {
     /// Names that could not be resolved, with what to do about it.
     pub fn unresolved(&self) -> Option<String> {
-        let Corpus::Hub(names) = self else { return None };
-        Some(format!(
-            "{} is on the hub, which this version of dpo-lab cannot read; set a local copy in IMDb format (columns text and label, \
-             .jsonl or .csv, also .gz), for example --set 'task.sentiment.corpus=\"data/imdb_*.jsonl.gz\"'",
-            names.join(", ")
-        ))
+        let of_corpus = match &self.corpus {
+            Corpus::Hub(names) => names.clone(),
+            Corpus::Builtin(_) | Corpus::Files(_) => Vec::new(),
+        };
+        let of_model = match &self.model {
+            BaseModel::Hub(name) => Some(name.clone()),
+            BaseModel::Builtin(_) | BaseModel::Folder(_) => None,
+        };
+        let both: Vec<String> = of_model.into_iter().chain(of_corpus).collect();
+        let what = "not on this machine: `dpo-lab run` without --offline fetches it, or give files and folders";
+        (!both.is_empty()).then(|| format!("{}: {what}", both.join(", ")))
     }
 }
 
-/// Finds and digests the task's data; patterns are relative to `folder`.
-pub fn corpus(task: &Task, folder: &Path) -> Result<Corpus> {
-    let Task::Sentiment(task) = task;
-    if let [name] = task.corpus.as_slice()
+/// Whether what is only on the hub is fetched.
+pub enum Fetch<'a> {
+    /// What is not on this machine stays unresolved.
+    No,
+    /// It is fetched, and this is told how far it is.
+    Yes(&'a mut dyn FnMut(Progress)),
+}
+
+/// Finds and digests a study's data and model; paths are relative to the given folders.
+pub fn resolve(study: &Study, folders: Folders<'_>, mut fetch: Fetch<'_>) -> Result<Resolved, (Of, Error)> {
+    let mut sources = Vec::new();
+    let model = model(&study.model.base, folders.model, &mut fetch, &mut sources).map_err(|error| (Of::Model, error))?;
+    let corpus =
+        corpus(study.task.corpus(), folders.corpus, &mut fetch, &mut sources).map_err(|error| (Of::Corpus, error))?;
+    Ok(Resolved { corpus, model, sources })
+}
+
+/// What could not be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The model.
+    Model,
+    /// The task's data.
+    Corpus,
+}
+
+/// What relative paths are relative to.
+#[derive(Clone, Copy, Debug)]
+pub struct Folders<'a> {
+    /// For the task's data.
+    pub corpus: &'a Path,
+    /// For the model.
+    pub model: &'a Path,
+}
+
+fn corpus(names: &[String], folder: &Path, fetch: &mut Fetch<'_>, sources: &mut Vec<String>) -> Result<Corpus> {
+    if let [name] = names
         && let Some(name) = name.strip_prefix("builtin:")
     {
         return Ok(Corpus::Builtin(name.to_owned()));
     }
-    let (hub, local): (Vec<String>, Vec<String>) = task.corpus.iter().cloned().partition(|name| name.starts_with("hub:"));
-    if !hub.is_empty() {
-        return Ok(Corpus::Hub(hub));
+    let (on_hub, local): (Vec<String>, Vec<String>) = names.iter().cloned().partition(|name| name.starts_with(hub::PREFIX));
+    let mut files = if local.is_empty() { Vec::new() } else { data_files(crate::data::files::expand(&local, folder)?)? };
+    for name in &on_hub {
+        let parsed: hub::Name = name.parse()?;
+        let found = match fetch {
+            Fetch::No => Hub::new(true)?.dataset(&parsed, &mut |_| ()),
+            Fetch::Yes(progress) => Hub::new(false)?.dataset(&parsed, *progress),
+        };
+        let (snapshot, paths) = match found {
+            Ok(found) => found,
+            Err(Error::Other(_)) if matches!(fetch, Fetch::No) => return Ok(Corpus::Hub(on_hub)),
+            Err(error) => return Err(error),
+        };
+        sources.push(format!("{}{}@{}", hub::PREFIX, parsed.repository, snapshot.revision));
+        let mut found = data_files(paths)?;
+        // Beside a train and a test split there may be others, as IMDb's reviews without labels.
+        if found.iter().any(|file| file.side.is_some()) {
+            found.retain(|file| file.side.is_some());
+        }
+        files.extend(found);
     }
-    let paths = reviews::expand(&local, folder)?;
+    Ok(Corpus::Files(files))
+}
+
+fn data_files(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
     let digest = |path: PathBuf| {
-        let (blake3, side) = (FileRecord::of(&path)?.blake3, reviews::Split::of_file(&path));
+        let side = reviews::Split::of_file(&path).or_else(|| match hub::split_of(&path)?.as_str() {
+            "train" => Some(reviews::Split::Train),
+            "test" | "validation" => Some(reviews::Split::Test),
+            _ => None,
+        });
+        let blake3 = FileRecord::of(&path)?.blake3;
         Ok(DataFile { blake3, side, path: std::path::absolute(&path).unwrap_or(path) })
     };
-    Ok(Corpus::Files(paths.into_iter().map(digest).collect::<Result<_>>()?))
+    paths.into_iter().map(digest).collect()
+}
+
+fn model(name: &str, folder: &Path, fetch: &mut Fetch<'_>, sources: &mut Vec<String>) -> Result<BaseModel> {
+    if name.starts_with("builtin:") {
+        return Ok(BaseModel::Builtin(name.to_owned()));
+    }
+    if !name.starts_with(hub::PREFIX) {
+        let path = folder.join(name);
+        if !path.join("config.json").is_file() {
+            let what = "is no folder with a config.json: name a model in Hugging Face layout";
+            return Err(Error::Data(format!("{} {what}", path.display())));
+        }
+        return Ok(BaseModel::Folder(ModelFolder::of(&path, None)?));
+    }
+    let parsed: hub::Name = name.parse()?;
+    let found = match fetch {
+        Fetch::No => Hub::new(true)?.model(&parsed, &mut |_| ()),
+        Fetch::Yes(progress) => Hub::new(false)?.model(&parsed, *progress),
+    };
+    match found {
+        Ok(snapshot) => {
+            let source = format!("{}{}@{}", hub::PREFIX, parsed.repository, snapshot.revision);
+            sources.push(source.clone());
+            Ok(BaseModel::Folder(ModelFolder::of(&snapshot.folder, Some(source))?))
+        }
+        Err(Error::Other(_)) if matches!(fetch, Fetch::No) => Ok(BaseModel::Hub(name.to_owned())),
+        Err(error) => Err(error),
+    }
+}
+
+impl ModelFolder {
+    /// Digests the files of a folder that make up a model.
+    pub fn of(path: &Path, source: Option<String>) -> Result<Self> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut files = Vec::new();
+        let entries = std::fs::read_dir(&path).map_err(|error| Error::Data(format!("cannot read {}: {error}", path.display())))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_part = [".json", ".safetensors", ".jinja", ".txt"].iter().any(|end| name.ends_with(end));
+            if is_part && entry.path().is_file() {
+                files.push((name, FileRecord::of(&entry.path())?.blake3));
+            }
+        }
+        files.sort();
+        Ok(ModelFolder { path, source, files })
+    }
 }

@@ -17,8 +17,10 @@ fn load(text: &str) -> Loaded {
 /// Keys and labels of every stage, and names of the runs.
 fn planned(text: &str) -> (BTreeSet<(String, String)>, BTreeSet<String>) {
     let study = load(text).study;
-    let corpus = resolve::corpus(&study.task, std::path::Path::new(".")).expect("the built-in corpus");
-    let plan = plan::build(&study, &corpus);
+    let here = std::path::Path::new(".");
+    let folders = resolve::Folders { corpus: here, model: here };
+    let resolved = resolve::resolve(&study, folders, resolve::Fetch::No).expect("the built-in corpus");
+    let plan = plan::build(&study, &resolved);
     let stages = plan.stages.iter().map(|stage| (stage.key.0.clone(), stage.label.clone())).collect();
     (stages, study.runs.iter().map(|run| run.name.clone()).collect())
 }

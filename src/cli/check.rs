@@ -3,6 +3,7 @@
 use super::StudyArguments;
 use super::study::prepare;
 use crate::error::{Exit, Result};
+use crate::resolve::Fetch;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -18,13 +19,13 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<Exit> {
         for file in &self.files {
-            let prepared = prepare(file, &self.study)?;
+            let prepared = prepare(file, &self.study, Fetch::No)?;
             let count = prepared.selected.len();
             say!("{}: fine, {count} run{}", file.display(), if count == 1 { "" } else { "s" });
             for run in prepared.study.runs.iter().filter(|run| prepared.selected.contains(&run.name)) {
                 say!("  {}", run.name);
             }
-            if let Some(why) = prepared.corpus.unresolved() {
+            if let Some(why) = prepared.resolved.unresolved() {
                 say!("unresolved: {why}");
             }
         }

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod classify;
 mod completions;
+mod data;
 mod export;
 mod gc;
 mod logs;
@@ -51,6 +52,8 @@ enum Verb {
     Show(show::Show),
     /// Print a stage's or a run's log
     Logs(logs::Logs),
+    /// Rows of data files as the trainer sees them
+    Data(data::Data),
     /// Log-probs of completions under a model, as CSV
     Score(score::Score),
     /// Completions of prompts by a model; a conversation on a terminal
@@ -134,6 +137,7 @@ pub fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Report(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
+        Verb::Data(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
         Verb::Sample(verb) => verb.run(),
         Verb::Classify(verb) => verb.run(),

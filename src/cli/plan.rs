@@ -4,6 +4,7 @@ use super::StudyArguments;
 use super::study::{prepare, reasons};
 use crate::error::{Exit, Result};
 use crate::plan::Kind;
+use crate::resolve::Fetch;
 use crate::store::{State, Store};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn run(self) -> Result<Exit> {
-        let prepared = prepare(&self.file, &self.study)?;
+        let prepared = prepare(&self.file, &self.study, Fetch::No)?;
         let store = Store::open(&self.study.results.results)?;
         let seconds = measured(&store);
         let rows: Vec<(String, Kind, String, Option<String>)> = reasons(&prepared, &store)
@@ -46,7 +47,7 @@ impl Plan {
                 .collect();
             let plan = serde_json::json!({
                 "study": prepared.study.name, "runs": prepared.selected, "stages": stages, "to_run": to_run,
-                "worker_seconds": time, "unresolved": prepared.corpus.unresolved(),
+                "worker_seconds": time, "unresolved": prepared.resolved.unresolved(),
             });
             say!("{plan:#}");
             return Ok(Exit::Done);
@@ -68,7 +69,7 @@ impl Plan {
             }
             None => say!("time unknown: some kinds of stages were never run here"),
         }
-        if let Some(why) = prepared.corpus.unresolved() {
+        if let Some(why) = prepared.resolved.unresolved() {
             say!("unresolved: {why}");
         }
         Ok(Exit::Done)

@@ -4,6 +4,7 @@ use super::StudyArguments;
 use super::status::studies;
 use super::study::prepare;
 use crate::error::{Exit, Result};
+use crate::resolve::Fetch;
 use crate::store::{State, Store};
 use clap::Args;
 
@@ -23,7 +24,7 @@ impl Report {
             let mut arguments = self.study.clone();
             arguments.set = saved.overrides.iter().cloned().chain(arguments.set).collect();
             let file = arguments.results.results.join(&saved.study).join(&saved.experiment);
-            let prepared = prepare(&file, &arguments)?;
+            let prepared = prepare(&file, &arguments, Fetch::No)?;
             let there = |key| store.state(key) == State::Present;
             // A table that lost rows because a value was edited would look like a finished one.
             let mut plans =

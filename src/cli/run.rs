@@ -1,11 +1,13 @@
 //! `dpo-lab run`
 
+use super::model::downloads;
 use super::study::{Prepared, prepare, save_plan};
 use super::{StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
 use crate::exec::{self, Outcome, Progress, Schedule};
 use crate::plan::{RunPlan, Stage};
 use crate::report;
+use crate::resolve::Fetch;
 use crate::store::{Key, State, Store};
 use clap::Args;
 use std::path::PathBuf;
@@ -30,9 +32,14 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self) -> Result<Exit> {
         // All files are checked before the first of them starts.
-        let prepared = self.files.iter().map(|file| prepare(file, &self.study)).collect::<Result<Vec<_>>>()?;
+        let mut bars = downloads();
+        let mut prepared = Vec::new();
+        for file in &self.files {
+            let fetch = if self.study.offline { Fetch::No } else { Fetch::Yes(&mut bars) };
+            prepared.push(prepare(file, &self.study, fetch)?);
+        }
         for study in &prepared {
-            if let Some(why) = study.corpus.unresolved() {
+            if let Some(why) = study.resolved.unresolved() {
                 return Err(Error::Usage(format!("error: {why}")));
             }
         }
@@ -209,7 +216,8 @@ fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&
     for run in &prepared.study.runs {
         let row = written.last.iter().find(|row| row.run == run.name);
         let (step, reward, kl) = row.map_or_else(Default::default, |row| {
-            let with_error = |mean: f64, se: f64| format!("{mean:.3} ± {se:.3}");
+            let with_error =
+                |mean: f64, se: f64| if mean.is_nan() { "unknown".to_owned() } else { format!("{mean:.3} ± {se:.3}") };
             (row.step.to_string(), with_error(row.reward_mean, row.reward_se), format!("{:.2} ± {:.2}", row.kl_mean, row.kl_se))
         });
         say!("{:width$}  {:9}  {step:>6}  {reward:>13}  {kl:>12}", run.name, status(&run.name));
@@ -231,7 +239,9 @@ mod tests {
         let file = folder.path().join("study.toml");
         std::fs::write(&file, "name = \"small\"\n[task.sentiment]\n[method.dpo]\nbeta = [0.1, 1.0]\n").expect("written");
         let study = crate::spec::load(&file, &[]).expect("a study").study;
-        let plan = crate::plan::build(&study, &crate::resolve::corpus(&study.task, folder.path()).expect("a corpus"));
+        let folders = crate::resolve::Folders { corpus: folder.path(), model: folder.path() };
+        let resolved = crate::resolve::resolve(&study, folders, Fetch::No).expect("a corpus");
+        let plan = crate::plan::build(&study, &resolved);
         let statuses = |label: &str, outcome: Outcome| {
             let mut schedule = Schedule::new(plan.stages.clone(), |_| false);
             let stage = plan.stages.iter().find(|stage| stage.label.starts_with(label)).expect(label);

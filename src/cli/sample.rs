@@ -167,7 +167,7 @@ fn opened(policy: &Policy, prompt: &str) -> Result<Vec<u32>> {
     Ok(tokens)
 }
 
-fn template(folder: &Path) -> Result<ChatTemplate> {
+pub(super) fn template(folder: &Path) -> Result<ChatTemplate> {
     ChatTemplate::open(folder)?.ok_or_else(|| {
         let what = "has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json); leave out --chat";
         Error::Usage(format!("error: {} {what}", folder.display()))

@@ -3,7 +3,7 @@
 use super::StudyArguments;
 use crate::error::{Doing, Error, Result};
 use crate::plan::{self, Plan, Saved, SavedStage};
-use crate::resolve::{self, Corpus};
+use crate::resolve::{self, Fetch, Folders, Resolved};
 use crate::spec::{self, Run, Study};
 use crate::store::{Key, State, Store, write_atomically};
 use burn::tensor::Device;
@@ -16,8 +16,8 @@ pub struct Prepared {
     pub study: Study,
     /// Names of the runs that `--only` leaves to do; tables and figures are always of the whole study.
     pub selected: BTreeSet<String>,
-    /// Its corpus.
-    pub corpus: Corpus,
+    /// Its data and its model.
+    pub resolved: Resolved,
     /// Its graph.
     pub plan: Plan,
     /// results/NAME
@@ -29,21 +29,27 @@ pub struct Prepared {
 }
 
 /// Reads, resolves and plans.
-pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
+pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Result<Prepared> {
     device(&arguments.device)?;
     let loaded = spec::load(file, &arguments.set)?;
     // Paths in a file are relative to the file, paths in --set to the working folder.
-    let from_set = arguments.set.iter().any(|text| text.trim_start().starts_with("task.sentiment.corpus"));
-    let base = if from_set { PathBuf::from(".") } else { loaded.folder.clone() };
-    let corpus = resolve::corpus(&loaded.study.task, &base).map_err(|error| match error {
-        Error::Data(what) => {
-            loaded.mistake("task.sentiment.corpus", what, "paths in a file are relative to it, paths in --set to here")
+    let base = |key: &str| {
+        let from_set = arguments.set.iter().any(|text| text.trim_start().starts_with(key));
+        if from_set { PathBuf::from(".") } else { loaded.folder.clone() }
+    };
+    let of_corpus = format!("task.{}.corpus", loaded.study.task.name());
+    let (corpus, model) = (base(&of_corpus), base("model.base"));
+    let folders = Folders { corpus: &corpus, model: &model };
+    let resolved = resolve::resolve(&loaded.study, folders, fetch).map_err(|(of, error)| match error {
+        Error::Data(what) | Error::Usage(what) => {
+            let key = if of == resolve::Of::Model { "model.base" } else { &of_corpus };
+            loaded.mistake(key, what, "paths in a file are relative to it, paths in --set to here")
         }
         other => other,
     })?;
     let study = loaded.study;
     let selected = select(&study, &arguments.only)?;
-    let plan = plan::build(&study, &corpus);
+    let plan = plan::build(&study, &resolved);
     let folder = arguments.results.results.join(&study.name);
     let to_save = Saved {
         study: study.name.clone(),
@@ -52,8 +58,9 @@ pub fn prepare(file: &Path, arguments: &StudyArguments) -> Result<Prepared> {
         experiment: from_folder(file, &folder).display().to_string(),
         stages: plan.stages.iter().map(SavedStage::of).collect(),
         runs: study.runs.iter().map(|run| run.name.clone()).collect(),
+        sources: resolved.sources.clone(),
     };
-    Ok(Prepared { saved: read_saved(&folder), study, selected, corpus, plan, folder, to_save })
+    Ok(Prepared { saved: read_saved(&folder), study, selected, resolved, plan, folder, to_save })
 }
 
 /// `file` as seen from a study's folder, so that both can move together and no path says whose machine this was.

@@ -104,7 +104,7 @@ mod tests {
     fn schedule() -> (Schedule, [Key; 4]) {
         let stage = |seed: u64, input: Option<&Key>| {
             let inputs: BTreeMap<String, Key> = input.map(|key| ("input".to_owned(), key.clone())).into_iter().collect();
-            Stage::new(format!("stage {seed}"), Work::Classifier { seed }, inputs, None)
+            Stage::new(format!("stage {seed}"), Work::Classifier { seed }, inputs, None, None)
         };
         let a = stage(0, None);
         let b = stage(1, Some(&a.key));

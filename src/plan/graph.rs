@@ -3,8 +3,8 @@
 use super::stage::{ModelRole, Split, Stage, Work};
 use crate::methods::Role;
 use crate::models::Sampling;
-use crate::resolve::Corpus;
-use crate::spec::{Reward, Run, Schedule, Study, Task};
+use crate::resolve::{BaseModel, Resolved};
+use crate::spec::{Dialogue, Reward, Run, Schedule, Sentiment, Study, Task};
 use crate::store::Key;
 use std::collections::BTreeMap;
 
@@ -59,9 +59,9 @@ impl Plan {
 }
 
 /// Builds the graph of a study.
-pub fn build(study: &Study, corpus: &Corpus) -> Plan {
+pub fn build(study: &Study, resolved: &Resolved) -> Plan {
     let mut graph =
-        Graph { study, corpus, plan: Plan { stages: Vec::new(), runs: Vec::new(), reward_model: None, classifier: None } };
+        Graph { study, resolved, plan: Plan { stages: Vec::new(), runs: Vec::new(), reward_model: None, classifier: None } };
     let shared = graph.shared();
     for run in &study.runs {
         let run = graph.run(run, &shared);
@@ -82,7 +82,9 @@ pub fn build(study: &Study, corpus: &Corpus) -> Plan {
 /// Keys of what all runs share.
 struct Shared {
     reference: Key,
-    fluency: Key,
+    /// The tokenizer that the study made itself.
+    tokenizer: Option<Key>,
+    fluency: Option<Key>,
     train: Comparisons,
     held_out: Comparisons,
     reward_model: Option<Key>,
@@ -98,14 +100,18 @@ struct Comparisons {
 
 struct Graph<'a> {
     study: &'a Study,
-    corpus: &'a Corpus,
+    resolved: &'a Resolved,
     plan: Plan,
 }
 
 impl Graph<'_> {
     fn add(&mut self, label: impl Into<String>, work: Work, inputs: &[(&str, &Key)], reads_corpus: bool) -> Key {
         let inputs = inputs.iter().map(|(role, key)| ((*role).to_owned(), (*key).clone())).collect::<BTreeMap<_, _>>();
-        let stage = Stage::new(label, work, inputs, reads_corpus.then(|| self.corpus.clone()));
+        let model = match (&work, &self.resolved.model) {
+            (Work::Pretrained {}, BaseModel::Folder(folder)) => Some(folder.clone()),
+            _ => None,
+        };
+        let stage = Stage::new(label, work, inputs, reads_corpus.then(|| self.resolved.corpus.clone()), model);
         let key = stage.key.clone();
         if self.plan.stage(&key).is_none() {
             self.plan.stages.push(stage);
@@ -115,41 +121,90 @@ impl Graph<'_> {
 
     fn shared(&mut self) -> Shared {
         let study = self.study;
-        let seed = study.seed;
-        let language_model = |role, training: &crate::spec::LanguageModelTraining| Work::Base {
-            role,
-            model: study.model.base.clone(),
-            training: training.clone(),
-            seed,
+        let mut shared = match &study.task {
+            Task::Sentiment(task) => self.sentiment(task),
+            Task::Dialogue(task) => self.dialogue(task),
         };
-        let tokenizer = self.add("tokenizer", Work::Tokenizer { vocabulary: study.model.vocabulary, seed }, &[], true);
-        let base = self.add("base", language_model(ModelRole::Base, &study.base), &[("tokenizer", &tokenizer)], true);
-        let reference = self.add("sft", Work::Sft { training: study.sft.clone(), seed }, &[("base", &base)], true);
-        let Task::Sentiment(task) = &study.task;
-        let classifier =
-            matches!(task.reward, Reward::Fit(_)).then(|| self.add("classifier", Work::Classifier { seed }, &[], true));
-        let train = self.comparisons(Split::Train, &reference, classifier.as_ref(), None);
-        let held_out = self.comparisons(Split::HeldOut, &reference, classifier.as_ref(), Some(&train.prompts));
-        let reward_model = study.reward_model.as_ref().map(|training| {
+        let seed = study.seed;
+        shared.reward_model = study.reward_model.as_ref().map(|training| {
             let work = Work::RewardModel { training: training.clone(), seed };
             let inputs = [
-                ("reference", &reference),
-                ("prompts", &train.prompts),
-                ("samples", &train.samples),
-                ("comparisons", &train.comparisons),
+                ("reference", &shared.reference),
+                ("prompts", &shared.train.prompts),
+                ("samples", &shared.train.samples),
+                ("comparisons", &shared.train.comparisons),
             ];
             self.add("reward model", work, &inputs, false)
         });
         // The judge shares the tokenizer, so that its log-probs are of the same tokens.
-        let work = language_model(ModelRole::HeldOutJudge, &study.base);
-        let fluency = self.add("fluency judge", work, &[("tokenizer", &tokenizer)], true);
-        self.plan.reward_model = reward_model.clone();
-        self.plan.classifier = classifier.clone();
-        Shared { reference, fluency, train, held_out, reward_model, classifier }
+        if let Some(tokenizer) = shared.tokenizer.take() {
+            let work = self.language_model(ModelRole::HeldOutJudge);
+            shared.fluency = Some(self.add("fluency judge", work, &[("tokenizer", &tokenizer)], true));
+        }
+        self.plan.reward_model = shared.reward_model.clone();
+        self.plan.classifier = shared.classifier.clone();
+        shared
     }
 
-    fn comparisons(&mut self, split: Split, reference: &Key, classifier: Option<&Key>, train: Option<&Key>) -> Comparisons {
-        let Task::Sentiment(task) = &self.study.task;
+    fn language_model(&self, role: ModelRole) -> Work {
+        Work::Base { role, model: self.study.model.base.clone(), training: self.study.base.clone(), seed: self.study.seed }
+    }
+
+    /// The reference writes completions, and a known reward compares them.
+    fn sentiment(&mut self, task: &Sentiment) -> Shared {
+        let seed = self.study.seed;
+        let (base, tokenizer) = if self.study.model.is_builtin() {
+            let work = Work::Tokenizer { vocabulary: self.study.model.vocabulary, seed };
+            let tokenizer = self.add("tokenizer", work, &[], true);
+            let base = self.add("base", self.language_model(ModelRole::Base), &[("tokenizer", &tokenizer)], true);
+            (base, Some(tokenizer))
+        } else {
+            (self.add("base", Work::Pretrained {}, &[], false), None)
+        };
+        let work = Work::Sft { training: self.study.sft.clone(), seed };
+        let reference = self.add("sft", work, &[("base", &base)], true);
+        let classifier =
+            matches!(task.reward, Reward::Fit(_)).then(|| self.add("classifier", Work::Classifier { seed }, &[], true));
+        let train = self.comparisons(task, Split::Train, &reference, classifier.as_ref(), None);
+        let held_out = self.comparisons(task, Split::HeldOut, &reference, classifier.as_ref(), Some(&train.prompts));
+        Shared { reference, tokenizer, fluency: None, train, held_out, reward_model: None, classifier }
+    }
+
+    /// Comparisons are given, and the reference imitates their chosen completions.
+    fn dialogue(&mut self, task: &Dialogue) -> Shared {
+        let seed = self.study.seed;
+        let base = self.add("base", Work::Pretrained {}, &[], false);
+        let given = |split, count| Work::Given {
+            split,
+            count,
+            multi_turn: task.multi_turn,
+            chat: task.chat,
+            max_tokens: [task.max_prompt_tokens, task.max_completion_tokens],
+            seed,
+        };
+        let train = self.add("comparisons", given(Split::Train, task.pairs), &[("base", &base)], true);
+        let inputs = [("base", &base), ("train", &train)];
+        let work = given(Split::HeldOut, self.study.evaluation.prompts);
+        let held_out = self.add("held-out comparisons", work, &inputs, true);
+        let work = Work::SftOnChosen { training: self.study.sft.clone(), seed };
+        let inputs = [("base", &base), ("prompts", &train), ("samples", &train), ("comparisons", &train)];
+        let reference = self.add("sft", work, &inputs, false);
+        let [train, held_out] = [("", train), ("held-out ", held_out)].map(|(name, given)| {
+            let inputs = [("reference", &reference), ("prompts", &given), ("samples", &given)];
+            let logprobs = self.add(format!("{name}reference log-probs"), Work::ReferenceLogprobs {}, &inputs, false);
+            Comparisons { prompts: given.clone(), samples: given.clone(), comparisons: given, logprobs }
+        });
+        Shared { reference, tokenizer: None, fluency: None, train, held_out, reward_model: None, classifier: None }
+    }
+
+    fn comparisons(
+        &mut self,
+        task: &Sentiment,
+        split: Split,
+        reference: &Key,
+        classifier: Option<&Key>,
+        train: Option<&Key>,
+    ) -> Comparisons {
         let seed = self.study.seed;
         let (name, count) = match split {
             Split::Train => ("", task.prompts),
@@ -244,8 +299,7 @@ impl Graph<'_> {
         evaluations: &mut Vec<(u64, f64, Key)>,
     ) {
         let evaluation = &self.study.evaluation;
-        let Task::Sentiment(task) = &self.study.task;
-        let reward = task.reward.clone();
+        let reward = self.study.task.reward().cloned();
         for temperature in evaluation.temperature.clone() {
             let work = Work::Generate {
                 sampling: Sampling {
@@ -266,7 +320,7 @@ impl Graph<'_> {
             inputs.extend(shared.reward_model.as_ref().map(|key| ("reward_model", key)));
             inputs.extend(shared.classifier.as_ref().map(|key| ("classifier", key)));
             if pool.is_none() {
-                inputs.push(("fluency", &shared.fluency));
+                inputs.extend(shared.fluency.as_ref().map(|key| ("fluency", key)));
                 inputs.push(("held_out_samples", &shared.held_out.samples));
                 inputs.push(("held_out_comparisons", &shared.held_out.comparisons));
                 inputs.push(("held_out_logprobs", &shared.held_out.logprobs));

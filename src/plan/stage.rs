@@ -2,7 +2,7 @@
 
 use crate::methods::Method;
 use crate::models::Sampling;
-use crate::resolve::Corpus;
+use crate::resolve::{Corpus, ModelFolder};
 use crate::spec::{Labels, LanguageModelTraining, Optimisation, Reward, RewardModelTraining, TrainingSize};
 use crate::store::Key;
 use serde::{Deserialize, Serialize};
@@ -110,10 +110,36 @@ pub enum Work {
         /// The study's seed.
         seed: u64,
     },
+    /// A model that is there already. Inputs: none.
+    Pretrained {},
     /// Inputs: base.
     Sft {
         /// How it is trained.
         training: LanguageModelTraining,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Preferred-FT as reference: maximum likelihood of the chosen completions. Inputs: base, and comparisons as prompts, samples and
+    /// comparisons.
+    SftOnChosen {
+        /// How it is trained.
+        training: LanguageModelTraining,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Comparisons that are given: prompts, completions and pairs at once. Inputs: base (its tokenizer); the held-out side also reads
+    /// train.
+    Given {
+        /// Which side.
+        split: Split,
+        /// Comparisons, at most; 0 is all.
+        count: usize,
+        /// Whether dialogues with several turns of the human are used.
+        multi_turn: bool,
+        /// Whether conversations go through the chat template.
+        chat: bool,
+        /// Longest prompt and completion in tokens.
+        max_tokens: [usize; 2],
         /// The study's seed.
         seed: u64,
     },
@@ -191,8 +217,8 @@ pub enum Work {
     /// Inputs: policy, reference, prompts, generations; reward_model and classifier where there are; and, but for
     /// Best-of-N's pool, fluency, held_out_samples, held_out_comparisons and held_out_logprobs.
     Evaluate {
-        /// The true reward.
-        reward: Reward,
+        /// The true reward, where it is known.
+        reward: Option<Reward>,
     },
 }
 
@@ -202,7 +228,9 @@ impl Work {
         match self {
             Work::Tokenizer { .. } => Kind::Tokenizer,
             Work::Base { .. } => Kind::Base,
-            Work::Sft { .. } => Kind::Sft,
+            Work::Pretrained {} => Kind::Base,
+            Work::Sft { .. } | Work::SftOnChosen { .. } => Kind::Sft,
+            Work::Given { .. } => Kind::Comparisons,
             Work::Classifier { .. } => Kind::Classifier,
             Work::Prompts { .. } => Kind::Prompts,
             Work::Samples { .. } => Kind::Samples,
@@ -229,23 +257,31 @@ pub struct Stage {
     pub inputs: BTreeMap<String, Key>,
     /// The corpus, for stages that read it.
     pub corpus: Option<Corpus>,
+    /// The pretrained model, for the stage that takes it in.
+    pub model: Option<ModelFolder>,
 }
 
 impl Stage {
     /// Makes a stage and its key.
-    pub fn new(label: impl Into<String>, work: Work, inputs: BTreeMap<String, Key>, corpus: Option<Corpus>) -> Self {
-        let key = key(&work, &inputs, corpus.as_ref());
-        Stage { key, label: label.into(), work, inputs, corpus }
+    pub fn new(
+        label: impl Into<String>,
+        work: Work,
+        inputs: BTreeMap<String, Key>,
+        corpus: Option<Corpus>,
+        model: Option<ModelFolder>,
+    ) -> Self {
+        let key = key(&work, &inputs, corpus.as_ref(), model.as_ref());
+        Stage { key, label: label.into(), work, inputs, corpus, model }
     }
 
     /// The values that the key is made of, for messages.
     pub fn parameters(&self) -> Value {
-        parameters(&self.work, self.corpus.as_ref())
+        parameters(&self.work, self.corpus.as_ref(), self.model.as_ref())
     }
 }
 
 /// The stage's values and the digests of its data; paths are not part of it.
-fn parameters(work: &Work, corpus: Option<&Corpus>) -> Value {
+fn parameters(work: &Work, corpus: Option<&Corpus>, model: Option<&ModelFolder>) -> Value {
     let mut value = serde_json::to_value(work).unwrap_or_default();
     // The enum's tag is the kind, which the key holds anyway.
     let mut inner = value.as_object_mut().and_then(|tagged| tagged.values_mut().next().map(Value::take)).unwrap_or_default();
@@ -257,16 +293,19 @@ fn parameters(work: &Work, corpus: Option<&Corpus>) -> Value {
         };
         fields.insert("corpus".into(), digests);
     }
+    if let (Some(model), Some(fields)) = (model, inner.as_object_mut()) {
+        fields.insert("model".into(), json!(model.files));
+    }
     inner
 }
 
-fn key(work: &Work, inputs: &BTreeMap<String, Key>, corpus: Option<&Corpus>) -> Key {
+fn key(work: &Work, inputs: &BTreeMap<String, Key>, corpus: Option<&Corpus>, model: Option<&ModelFolder>) -> Key {
     let kind = work.kind();
     let text = json!({
         "kind": kind.name(),
         "format": kind.format(),
         "numerics": NUMERICS,
-        "parameters": parameters(work, corpus),
+        "parameters": parameters(work, corpus, model),
         "inputs": inputs,
     });
     Key(blake3::hash(text.to_string().as_bytes()).to_hex().to_string())

@@ -21,6 +21,9 @@ pub struct Saved {
     pub stages: Vec<SavedStage>,
     /// Name of every run.
     pub runs: Vec<String>,
+    /// Names and revisions of what came from the hub.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 /// A stage as plan.json keeps it.

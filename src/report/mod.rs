@@ -1,5 +1,6 @@
 //! CSVs, figures and the HTML report, made from the store alone.
 
+pub mod blank;
 mod collect;
 pub mod figures;
 pub mod html;

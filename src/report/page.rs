@@ -4,13 +4,26 @@ use super::collect::Collection;
 use super::html::{self, Figure, Page, Section, Table};
 use super::rows::{BestOfNRow, FrontierRow, SummaryRow, TrainRow};
 use crate::methods::Role;
-use crate::spec::{Labels, Run, Study, Task};
+use crate::spec::{Labels, Reward, Run, Study, Task};
 use std::path::{Path, PathBuf};
 
 /// Choices that the paper leaves open and every study makes.
 fn open_choices(study: &Study) -> Vec<String> {
     let evaluation = &study.evaluation;
-    let Task::Sentiment(task) = &study.task;
+    let labels = match &study.task {
+        Task::Sentiment(task) if task.labels == Labels::Hard => {
+            format!("labels: the higher true reward is chosen, with {} of the labels flipped; ties are left out", task.label_noise)
+        }
+        Task::Sentiment(task) => format!(
+            "labels: drawn from a Bradley-Terry model of the true reward times {}, with {} of them flipped",
+            task.reward_scale, task.label_noise
+        ),
+        Task::Dialogue(task) => format!(
+            "comparisons are those of the data, with prompts of at most {} and completions of at most {} tokens; no true reward is known, \
+             so that policies are compared by held-out comparisons and KL",
+            task.max_prompt_tokens, task.max_completion_tokens
+        ),
+    };
     vec![
         format!(
             "{} held-out prompts, distinct and none of them a training prompt, with {} completion(s) each; the same prompts and the \
@@ -22,13 +35,7 @@ fn open_choices(study: &Study) -> Vec<String> {
         "KL: the exact sum over the vocabulary at each step of sampled completions (kl_mean), and the sampled log-ratio beside it \
          (kl_sampled_mean), both at temperature 1 and with the end token"
             .to_owned(),
-        match task.labels {
-            Labels::Hard => format!("labels: the higher true reward is chosen, with {} of the labels flipped; ties are left out", task.label_noise),
-            Labels::BradleyTerry => format!(
-                "labels: drawn from a Bradley-Terry model of the true reward times {}, with {} of them flipped",
-                task.reward_scale, task.label_noise
-            ),
-        },
+        labels,
         format!("seeds: {} for the study, and each run's own beside it", study.seed),
         match &study.reward_model {
             Some(training) => format!(
@@ -137,7 +144,7 @@ fn runs(collection: &Collection<'_>, frontier: &[FrontierRow], status: &dyn Fn(&
             run.name.clone(),
             status(&run.name),
             cell(&|row| row.step.to_string()),
-            cell(&|row| format!("{:.3} ± {:.3}", row.reward_mean, row.reward_se)),
+            cell(&|row| if row.reward_mean.is_nan() { String::new() } else { format!("{:.3} ± {:.3}", row.reward_mean, row.reward_se) }),
             cell(&|row| format!("{:.2} ± {:.2}", row.kl_mean, row.kl_se)),
             cell(&|row| row.proxy_reward_mean.map(|reward| format!("{reward:.2}")).unwrap_or_default()),
             cell(&|row| format!("{:.1}", row.completion_tokens_mean)),
@@ -243,9 +250,8 @@ fn classifier(collection: &Collection<'_>) -> Option<Section> {
 
 /// Two completions of each run, for the eye; real corpora's prompts are other people's text and stay out of the page.
 fn samples(collection: &Collection<'_>) -> Section {
-    let Task::Sentiment(task) = &collection.study.task;
     let heading = "Samples".to_owned();
-    if matches!(task.reward, crate::spec::Reward::Fit(_)) {
+    if !matches!(collection.study.task.reward(), Some(Reward::Builtin(_))) {
         let text = "Completions begin with other people's text: see samples.csv beside this page.".to_owned();
         return Section { heading, paragraphs: vec![text], ..Section::default() };
     }

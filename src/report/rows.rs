@@ -19,9 +19,11 @@ pub struct FrontierRow {
     pub temperature: f64,
     /// Number of held-out prompts.
     pub prompts: usize,
-    /// Mean true reward.
+    /// Mean true reward; NaN, which is blank in the file, where it is not known.
+    #[serde(with = "super::blank")]
     pub reward_mean: f64,
-    /// Its standard error, clustered by prompt.
+    /// Its standard error, clustered by prompt; blank without one.
+    #[serde(with = "super::blank")]
     pub reward_se: f64,
     /// Mean learned reward, where there is a reward model.
     pub proxy_reward_mean: Option<f64>,

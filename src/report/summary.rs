@@ -60,7 +60,8 @@ fn frontiers(collection: &Collection<'_>) -> Vec<SummaryRow> {
             None => methods.push((name, policies.collect())),
         }
     }
-    methods.retain(|(_, policies)| !policies.is_empty());
+    // Where no reward is known there is no frontier.
+    methods.retain(|(_, policies)| policies.iter().any(|policy| policy.reward.iter().all(|reward| reward.is_finite())));
     let Some(prompts) = methods.first().map(|(_, policies)| policies[0].reward.len()) else { return Vec::new() };
     let resamples = Resamples::new(prompts, RESAMPLES, collection.study.seed);
     let mut budgets = collection.study.evaluation.kl_budgets.clone();
@@ -188,6 +189,11 @@ fn fluency(collection: &Collection<'_>) -> Vec<SummaryRow> {
         clustered_mean(evaluation.samples.iter().filter_map(per_token))
     };
     let trained = || collection.runs.iter().filter(|collected| collected.run.method.objective().is_some());
+    if !trained().flat_map(|collected| &collected.evaluations).any(|(.., evaluation)| {
+        evaluation.samples.iter().any(|sample| sample.judge_nll.is_some())
+    }) {
+        return Vec::new();
+    }
     let reference = trained().flat_map(|collected| &collected.evaluations).find(|(step, ..)| *step == 0);
     let mut rows: Vec<SummaryRow> = reference
         .map(|(.., evaluation)| of_mean("judge_nll", "sft", None, nll(evaluation), evaluation.samples.len()))

@@ -6,7 +6,7 @@ use super::rows::{FrontierRow, TrainRow};
 use super::{page, summary, tables};
 use crate::error::{Doing, Result};
 use crate::plan::Plan;
-use crate::spec::{Study, Task};
+use crate::spec::{Reward, Study};
 use crate::stages::csv_bytes;
 use crate::store::{Store, write_atomically};
 use serde::Serialize;
@@ -33,6 +33,7 @@ struct SampleRow<'a> {
     step: u64,
     temperature: f64,
     prompt: usize,
+    #[serde(with = "super::blank")]
     reward: f64,
     kl: f64,
     text: &'a str,
@@ -85,10 +86,9 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
 }
 
 fn reward_label(study: &Study) -> String {
-    let Task::Sentiment(task) = &study.task;
-    match task.reward {
-        crate::spec::Reward::Builtin(_) => "true reward".to_owned(),
-        crate::spec::Reward::Fit(_) => "true reward (p(positive), fitted classifier)".to_owned(),
+    match study.task.reward() {
+        Some(Reward::Builtin(_)) | None => "true reward".to_owned(),
+        Some(Reward::Fit(_)) => "true reward (p(positive), fitted classifier)".to_owned(),
     }
 }
 

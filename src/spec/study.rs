@@ -28,11 +28,18 @@ pub struct Study {
     pub deviations: Vec<Deviation>,
 }
 
+impl Model {
+    /// Whether the study trains it from random weights.
+    pub fn is_builtin(&self) -> bool {
+        self.base.starts_with("builtin:")
+    }
+}
+
 /// `[model]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// A built-in size.
+    /// A built-in size that the study trains itself, a folder in Hugging Face layout, or a `hub:` name.
     pub base: String,
     /// Size of the vocabulary that is trained on real text.
     pub vocabulary: usize,
@@ -203,6 +210,8 @@ pub enum Shuffle {
 pub enum Task {
     /// Continue a review's first words with a positive review.
     Sentiment(Sentiment),
+    /// Answer as the chosen side of given comparisons does.
+    Dialogue(Dialogue),
 }
 
 impl Task {
@@ -210,6 +219,23 @@ impl Task {
     pub fn name(&self) -> &'static str {
         match self {
             Task::Sentiment(_) => "sentiment",
+            Task::Dialogue(_) => "dialogue",
+        }
+    }
+
+    /// The names of its data, as they are written.
+    pub fn corpus(&self) -> &[String] {
+        match self {
+            Task::Sentiment(task) => &task.corpus,
+            Task::Dialogue(task) => &task.corpus,
+        }
+    }
+
+    /// The true reward, where it is known.
+    pub fn reward(&self) -> Option<&Reward> {
+        match self {
+            Task::Sentiment(task) => Some(&task.reward),
+            Task::Dialogue(_) => None,
         }
     }
 }
@@ -236,6 +262,24 @@ pub struct Sentiment {
     pub label_noise: f64,
     /// The true reward.
     pub reward: Reward,
+}
+
+/// `[task.dialogue]`: comparisons that are given, not sampled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dialogue {
+    /// Files or globs of comparisons in a known format, or `hub:` names.
+    pub corpus: Vec<String>,
+    /// Training comparisons, at most; 0 is all.
+    pub pairs: usize,
+    /// Whether dialogues with several turns of the human are used.
+    pub multi_turn: bool,
+    /// Whether conversations go through the model's chat template.
+    pub chat: bool,
+    /// Longest prompt in tokens; longer ones are left out.
+    pub max_prompt_tokens: usize,
+    /// Longest completion in tokens; longer ones are left out.
+    pub max_completion_tokens: usize,
 }
 
 /// How a true reward labels a pair.

@@ -1,15 +1,17 @@
 //! Values that have the right type but cannot work: ranges, and what does not go together.
 
 use super::source::{Problem, Span};
-use super::study::{Labels, Optimisation, Optimizer, Reward, Study, Task, TrainingSize};
+use super::study::{Dialogue, Labels, Optimisation, Optimizer, Reward, Sentiment, Study, Task, TrainingSize};
 use super::tree::{self, Table};
+use crate::methods::Role;
 
 /// Checks a whole study; `tables` says where each key was written.
 pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     let mut check = Checker { tables, problems };
     let known = crate::models::BUILTIN_SIZES;
     let size = known.iter().find(|size| study.model.base == format!("builtin:{}", size.name));
-    check.that(size.is_some(), "model.base", "unknown model", "use \"builtin:tiny\" or \"builtin:small\"");
+    let hint = "use \"builtin:tiny\", \"builtin:small\", a folder in Hugging Face layout, or \"hub:OWNER/NAME\"";
+    check.that(size.is_some() || !study.model.is_builtin(), "model.base", "unknown model", hint);
     check.that(
         study.model.vocabulary >= 260,
         "model.vocabulary",
@@ -34,8 +36,30 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
         let share = reward_model.size.validation_share;
         check.that((0.0..0.9).contains(&share), "reward_model.validation_share", "must lie in [0, 0.9)", "try 0.05");
     }
-    let Task::Sentiment(task) = &study.task;
-    let context = size.map_or(usize::MAX, |size| size.context);
+    match &study.task {
+        Task::Sentiment(task) => sentiment(study, task, size.map_or(usize::MAX, |size| size.context), &mut check),
+        Task::Dialogue(task) => dialogue(study, task, &mut check),
+    }
+    check.that(
+        !study.task.corpus().is_empty(),
+        &format!("task.{}.corpus", study.task.name()),
+        "the list of files is empty",
+        "name a file, a glob or a data set of the hub",
+    );
+    evaluation(study, &mut check);
+}
+
+fn dialogue(study: &Study, task: &Dialogue, check: &mut Checker<'_>) {
+    let what = "a built-in model has no words for real dialogues";
+    check.that(!study.model.is_builtin(), "model.base", what, "name a folder in Hugging Face layout, or \"hub:OWNER/NAME\"");
+    let what = "a longest length of 0 leaves nothing";
+    check.that(task.max_prompt_tokens > 0, "task.dialogue.max_prompt_tokens", what, "try 256");
+    check.that(task.max_completion_tokens > 0, "task.dialogue.max_completion_tokens", what, "try 256");
+    let best_of_n = study.runs.iter().any(|run| matches!(run.method.role(), Role::BestOfN { .. }));
+    check.that(!best_of_n, "method.best_of_n", "is not there yet for dialogues: its completions have no true reward", "remove it");
+}
+
+fn sentiment(study: &Study, task: &Sentiment, context: usize, check: &mut Checker<'_>) {
     let [least, most] = task.prefix_tokens;
     let key = "task.sentiment.prefix_tokens";
     check.that(
@@ -56,12 +80,6 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
         "the paper uses 4",
     );
     check.that(task.max_new_tokens > 0, "task.sentiment.max_new_tokens", "must be at least 1", "try 24");
-    check.that(
-        !task.corpus.is_empty(),
-        "task.sentiment.corpus",
-        "the list of files is empty",
-        "name a file, a glob or \"builtin:reviews\"",
-    );
     let builtin_corpus = task.corpus == ["builtin:reviews"];
     if let Some(name) = task.corpus.iter().find(|name| name.starts_with("builtin:") && !builtin_corpus) {
         let what = format!("unknown built-in corpus `{name}`");
@@ -71,6 +89,8 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     match &task.reward {
         Reward::Builtin(name) => {
             check.that(name == "sentiment", key, "unknown built-in reward", "use \"builtin:sentiment\"");
+            let what = "the built-in world's words are not a pretrained model's";
+            check.that(study.model.is_builtin(), "model.base", what, "use \"builtin:tiny\", or a corpus of real text");
             let what = "the built-in reward only knows the built-in world's words";
             check.that(builtin_corpus, key, what, "use reward = { fit = \"linear\" } with a corpus of real text");
         }
@@ -98,7 +118,6 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
         "hard labels do not read `reward_scale`",
         "set labels = \"bradley-terry\", or remove it",
     );
-    evaluation(study, &mut check);
 }
 
 fn evaluation(study: &Study, check: &mut Checker<'_>) {

@@ -8,7 +8,7 @@ use crate::plan::ModelRole;
 use crate::random::Stream;
 use crate::spec::LanguageModelTraining;
 use crate::tasks::sentiment;
-use crate::train::train_language_model;
+use crate::train::{Sequence, train_language_model};
 
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -33,6 +33,7 @@ pub(super) fn run(
     let purpose = if held_out { "fluency judge" } else { "base" };
     let decoder = Decoder::new(config, &mut Stream::new(seed, 0, &format!("{purpose} weights"), 0), context.device);
     let shuffle = Stream::new(seed, 0, &format!("{purpose} batches"), 0);
+    let sequences: Vec<Sequence<'_>> = sequences.iter().map(|sequence| Sequence::whole(sequence)).collect();
     let device = context.device.clone();
     let steps = training.size.steps;
     let (decoder, rows) =

@@ -6,7 +6,7 @@ use crate::models::linear::LinearClassifier;
 use crate::models::{Policy, Tokenizer};
 use crate::plan::Stage;
 use crate::report::rows::TrainRow;
-use crate::resolve::Corpus;
+use crate::resolve::{Corpus, ModelFolder};
 use crate::spec::Reward;
 use crate::store::{Key, Status, Store, WorkFolder};
 use crate::tasks::sentiment::TrueReward;
@@ -67,7 +67,28 @@ impl<'a> Context<'a> {
 
     /// The model of an input.
     pub fn policy(&self, role: &str) -> Result<Policy> {
-        Policy::load(&self.input(role)?.join("model"), self.device)
+        Policy::load(&self.model_folder(role)?, self.device)
+    }
+
+    /// Where the model of an input lies; a pretrained one must still be what it was when the study was planned.
+    pub fn model_folder(&self, role: &str) -> Result<PathBuf> {
+        let artifact = self.input(role)?;
+        let source = artifact.join("source.json");
+        if !source.is_file() {
+            return Ok(artifact.join("model"));
+        }
+        let planned: ModelFolder = read_json(&source)?;
+        let now = ModelFolder::of(&planned.path, planned.source.clone())?;
+        if now.files != planned.files {
+            let what = "is no longer what the study was planned with; run the study again";
+            return Err(Error::Data(format!("{} {what}", planned.path.display())));
+        }
+        Ok(planned.path)
+    }
+
+    /// The pretrained model that the plan resolved.
+    pub fn pretrained(&self) -> Result<&ModelFolder> {
+        self.stage.model.as_ref().ok_or_else(|| Error::Other("the plan gave this stage no model".into()))
     }
 
     /// The study's tokenizer.

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct EvaluatedSample {
     /// Index of the prompt.
     pub prompt: usize,
-    /// True reward of the whole text.
+    /// True reward of the whole text; NaN, which is blank in the file, where it is not known.
+    #[serde(with = "crate::report::blank")]
     pub reward: f64,
     /// Learned reward, where there is one.
     pub proxy_reward: Option<f64>,
@@ -47,7 +48,7 @@ pub struct PreferenceRow {
     pub margin: f64,
 }
 
-pub(super) fn run(context: &mut Context<'_>, reward: &Reward) -> Result<()> {
+pub(super) fn run(context: &mut Context<'_>, reward: Option<&Reward>) -> Result<()> {
     let device = context.device.clone();
     let policy = context.policy("policy")?;
     let prompts = context.prompts("prompts")?;
@@ -68,7 +69,7 @@ pub(super) fn run(context: &mut Context<'_>, reward: &Reward) -> Result<()> {
     } else {
         None
     };
-    let truth = context.true_reward(reward)?;
+    let truth = reward.map(|reward| context.true_reward(reward)).transpose()?;
     let mut seen = std::collections::HashSet::new();
     let mut rows = Vec::with_capacity(total);
     for (index, sequence) in sequences.iter().enumerate() {
@@ -76,7 +77,7 @@ pub(super) fn run(context: &mut Context<'_>, reward: &Reward) -> Result<()> {
         let new_bigrams = sequence.completion.windows(2).filter(|pair| seen.insert([pair[0], pair[1]])).count();
         rows.push(EvaluatedSample {
             prompt: generations.prompt[index],
-            reward: truth.score(&text),
+            reward: truth.as_ref().map_or(f64::NAN, |truth| truth.score(&text)),
             proxy_reward: proxy.as_ref().map(|proxy| proxy[index]),
             kl: divergence[index].kl,
             log_ratio: divergence[index].log_ratio,

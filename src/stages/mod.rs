@@ -7,11 +7,14 @@ mod context;
 mod evaluate;
 mod files;
 mod generate;
+mod given;
+mod pretrained;
 mod prompts;
 mod reference_logprobs;
 mod reward_model;
 mod samples;
 mod sft;
+mod sft_on_chosen;
 mod tokenizer;
 mod train;
 
@@ -24,6 +27,7 @@ pub use reward_model::RewardModelReport;
 use crate::error::Result;
 use crate::plan::{Stage, Work};
 use crate::store::{Manifest, Record, State, Store};
+use crate::tasks::dialogue::Reading;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -42,7 +46,13 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
     match &stage.work {
         Work::Tokenizer { vocabulary, seed } => tokenizer::run(&mut context, *vocabulary, *seed)?,
         Work::Base { role, model, training, seed } => base::run(&mut context, *role, model, training, *seed)?,
+        Work::Pretrained {} => pretrained::run(&mut context)?,
         Work::Sft { training, seed } => sft::run(&mut context, training, *seed)?,
+        Work::SftOnChosen { training, seed } => sft_on_chosen::run(&mut context, training, *seed)?,
+        Work::Given { split, count, multi_turn, chat, max_tokens, seed } => {
+            let reading = Reading { multi_turn: *multi_turn, chat: *chat, max_tokens: *max_tokens };
+            given::run(&mut context, *split, *count, &reading, *seed)?;
+        }
         Work::Classifier { seed } => classifier::run(&mut context, *seed)?,
         Work::Prompts { split, prefix_tokens, count, seed } => {
             prompts::run(&mut context, *split, *prefix_tokens, *count, *seed)?;
@@ -59,7 +69,7 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::Generate { sampling, seed } => {
             generate::run(&mut context, *sampling, *seed)?;
         }
-        Work::Evaluate { reward } => evaluate::run(&mut context, reward)?,
+        Work::Evaluate { reward } => evaluate::run(&mut context, reward.as_ref())?,
     }
     let record = Record {
         seconds: began.elapsed().as_secs_f64(),

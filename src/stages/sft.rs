@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::random::Stream;
 use crate::spec::LanguageModelTraining;
 use crate::tasks::sentiment;
-use crate::train::train_language_model;
+use crate::train::{Sequence, train_language_model};
 
 pub(super) fn run(context: &mut Context<'_>, training: &LanguageModelTraining, seed: u64) -> Result<()> {
     let base = context.policy("base")?;
@@ -15,6 +15,7 @@ pub(super) fn run(context: &mut Context<'_>, training: &LanguageModelTraining, s
     let wanted = training.size.steps as usize * training.size.batch_sequences;
     let sequences = sentiment::whole_sequences(&texts.reviews, &base.tokenizer, training.size.max_tokens, wanted)?;
     let shuffle = Stream::new(seed, 0, "sft batches", 0);
+    let sequences: Vec<Sequence<'_>> = sequences.iter().map(|sequence| Sequence::whole(sequence)).collect();
     let device = context.device.clone();
     let steps = training.size.steps;
     let (decoder, rows) =

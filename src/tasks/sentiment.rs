@@ -3,7 +3,7 @@
 use crate::data::{builtin, reviews};
 use crate::error::{Error, Result};
 use crate::models::linear::{FitSettings, LinearClassifier};
-use crate::models::{END, Tokenizer};
+use crate::models::Tokenizer;
 use crate::random::Stream;
 use crate::resolve::Corpus;
 use std::collections::HashSet;
@@ -44,7 +44,7 @@ pub fn texts(corpus: &Corpus, held_out: bool, seed: u64) -> Result<Texts> {
             let reviews = order.drain(..).filter_map(|index| texts[index].take()).collect();
             Ok(Texts { reviews, notes: Vec::new() })
         }
-        Corpus::Hub(_) => Err(Error::Data(corpus.unresolved().unwrap_or_default())),
+        Corpus::Hub(names) => Err(Error::Data(format!("{} is not on this machine", names.join(", ")))),
     }
 }
 
@@ -78,9 +78,9 @@ pub fn general_sequences(texts: &Texts, tokenizer: &Tokenizer, max_tokens: usize
         if windows.len() >= wanted {
             break;
         }
-        let mut tokens = vec![END];
+        let mut tokens = vec![start_of(tokenizer)?];
         tokens.extend(tokenizer.encode(review)?);
-        tokens.push(END);
+        tokens.push(end_of(tokenizer)?);
         windows.extend(tokens.chunks(max_tokens).filter(|window| window.len() >= 8).map(<[u32]>::to_vec));
     }
     if windows.is_empty() {
@@ -98,13 +98,24 @@ fn whole_sequence(text: &str, tokenizer: &Tokenizer, max_tokens: usize) -> Resul
     // A token has rarely more than a dozen bytes: reading a whole long review for its first words would be waste.
     let limit = max_tokens * 16;
     let head = if text.len() > limit { &text[..text.floor_char_boundary(limit)] } else { text };
-    let mut sequence = vec![END];
+    let mut sequence = vec![start_of(tokenizer)?];
     sequence.extend(tokenizer.encode(head)?);
     if head.len() == text.len() {
-        sequence.push(END);
+        sequence.push(end_of(tokenizer)?);
     }
     sequence.truncate(max_tokens);
     Ok(sequence)
+}
+
+/// The token that texts start with; models without one start them with what ends them, as GPT-2 was trained.
+fn start_of(tokenizer: &Tokenizer) -> Result<u32> {
+    tokenizer.special().start.map_or_else(|| end_of(tokenizer), Ok)
+}
+
+/// The token that texts end with.
+fn end_of(tokenizer: &Tokenizer) -> Result<u32> {
+    let end = tokenizer.special().ends.first();
+    end.copied().ok_or_else(|| Error::Data("the tokenizer has no end token; name one as eos_token in its tokenizer_config.json".into()))
 }
 
 /// Prompts: the start token and a review's first 2-8 tokens, say. Held-out prompts are distinct, and none of them is a

@@ -11,11 +11,10 @@ use crate::spec::LanguageModelTraining;
 use burn::tensor::Device;
 use std::time::Instant;
 
-/// Trains `model` on `sequences` (each starts with the token that every sequence starts with) and returns it with one
-/// row a step. The loss is the sum over a sequence's tokens, averaged over the batch; train.csv shows it per token.
+/// Trains `model` on the completions of `sequences` and returns it with one row a step. The loss is the sum over a sequence's tokens, averaged over the batch; train.csv shows it per token.
 pub fn train_language_model(
     model: &Decoder,
-    sequences: &[Vec<u32>],
+    sequences: &[Sequence<'_>],
     training: &LanguageModelTraining,
     mut shuffle: Stream,
     device: &Device,
@@ -33,8 +32,7 @@ pub fn train_language_model(
                 if queue.is_empty() {
                     queue = shuffle.permutation(sequences.len());
                 }
-                let sequence = &sequences[queue.pop().unwrap_or(0)];
-                Sequence { prompt: &sequence[..1], completion: &sequence[1..] }
+                sequences[queue.pop().unwrap_or(0)]
             })
             .collect();
         let predicted: usize = batch.iter().map(|sequence| sequence.completion.len()).sum();

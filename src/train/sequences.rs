@@ -14,7 +14,13 @@ pub struct Sequence<'a> {
     pub completion: &'a [u32],
 }
 
-impl Sequence<'_> {
+impl<'a> Sequence<'a> {
+    /// A whole text: its first token is given.
+    pub fn whole(tokens: &'a [u32]) -> Self {
+        let (prompt, completion) = tokens.split_at(tokens.len().min(1));
+        Sequence { prompt, completion }
+    }
+
     /// Number of tokens.
     pub fn len(&self) -> usize {
         self.prompt.len() + self.completion.len()

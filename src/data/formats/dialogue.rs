@@ -3,9 +3,8 @@
 use super::dropped::{Reason, Unusable};
 use super::example::{Example, Prompt};
 use super::fields::{Fields, text};
+use super::transcript::{ASSISTANT, HUMAN};
 
-const HUMAN: &str = "\n\nHuman:";
-const ASSISTANT: &str = "\n\nAssistant:";
 
 /// A row as an example.
 pub fn example(fields: &Fields) -> Result<Example, Unusable> {

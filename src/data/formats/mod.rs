@@ -16,6 +16,7 @@ mod ranking;
 mod recognise;
 mod sharegpt;
 mod summary_comparison;
+pub mod transcript;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,107 @@
+//! Dialogue (Rafailov et al. 2023, section 6): answer as the chosen side of given comparisons does.
+
+use super::rows::{LeftOut, RowEncoder};
+use crate::data::formats::{Example, Options, Turns, examples};
+use crate::data::reviews::Split;
+use crate::error::{Error, Result};
+use crate::models::Tokenizer;
+use crate::models::chat::ChatTemplate;
+use crate::random::Stream;
+use crate::resolve::Corpus;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+/// How dialogues become tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Whether dialogues with several turns of the human are used.
+    pub multi_turn: bool,
+    /// Whether conversations go through the chat template.
+    pub chat: bool,
+    /// Longest prompt and completion in tokens.
+    pub max_tokens: [usize; 2],
+}
+
+/// Comparisons in tokens.
+#[derive(Debug, Default)]
+pub struct Comparisons {
+    /// Distinct prompts.
+    pub prompts: Vec<Vec<u32>>,
+    /// Prompt, and chosen and rejected completion, sorted by prompt.
+    pub pairs: Vec<(usize, [Vec<u32>; 2])>,
+    /// What was left out, for people.
+    pub left_out: String,
+}
+
+/// One side's comparisons in random order, at most `count` of them (0 is all), none with a prompt of `exclude`. A file's rows go
+/// where its name says; those of a file that says nothing go by a digest of their prompt, so that a prompt is on one side.
+#[expect(clippy::too_many_arguments, reason = "each is one thing, and there is one caller")]
+pub fn comparisons(
+    corpus: &Corpus,
+    held_out: bool,
+    tokenizer: &Tokenizer,
+    template: Option<&ChatTemplate>,
+    reading: &Reading,
+    exclude: Option<&[Vec<u32>]>,
+    count: usize,
+    seed: u64,
+) -> Result<Comparisons> {
+    let Corpus::Files(files) = corpus else {
+        return Err(Error::Data("dialogues come from files or the hub; name them in task.dialogue.corpus".into()));
+    };
+    let wanted = if held_out { Split::Test } else { Split::Train };
+    let [max_prompt_tokens, max_completion_tokens] = reading.max_tokens;
+    let encoder = RowEncoder { tokenizer, template, max_prompt_tokens, max_completion_tokens };
+    let exclude: HashSet<&Vec<u32>> = exclude.into_iter().flatten().collect();
+    let turns = if reading.multi_turn { Turns::Any } else { Turns::Single };
+    let (mut rows, mut too_long, mut control, mut seen) = (Vec::new(), 0, 0, 0);
+    let mut dropped = Vec::new();
+    // Sides of one split are read together; files that say nothing are on both.
+    let paths: Vec<(PathBuf, Option<Split>)> =
+        files.iter().filter(|file| file.side.is_none_or(|side| side == wanted)).map(|file| (file.path.clone(), file.side)).collect();
+    for (path, side) in paths {
+        let found = examples(std::slice::from_ref(&path), &Options { format: None, turns }, &mut |example| {
+            if !matches!(example, Example::Comparison { .. }) {
+                let what = "has no comparisons: this task needs a chosen and a rejected completion of every prompt";
+                return Err(Error::Data(format!("{} {what}", path.display())));
+            }
+            let by_text = || Split::of_text(&format!("{:?}", example.prompt()));
+            if side.unwrap_or_else(by_text) != wanted {
+                return Ok(());
+            }
+            match encoder.encode(&example)? {
+                Err(LeftOut::TooLong) => too_long += 1,
+                Err(LeftOut::ControlTokens) => control += 1,
+                Ok(row) if exclude.contains(&row.prompt) => seen += 1,
+                Ok(row) => {
+                    if let Ok(pair) = <[Vec<u32>; 2]>::try_from(row.completions) {
+                        rows.push((row.prompt, pair));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        dropped.push(found.dropped.to_string());
+    }
+    let order = Stream::new(seed, 0, "order of comparisons", u64::from(held_out)).permutation(rows.len());
+    let kept = if count == 0 { rows.len() } else { count.min(rows.len()) };
+    let mut result = Comparisons {
+        left_out: format!(
+            "{too_long} too long, {control} spelling control tokens, {seen} with a prompt of training, of rows: {}",
+            dropped.join("; ")
+        ),
+        ..Comparisons::default()
+    };
+    let mut places: HashMap<&Vec<u32>, usize> = HashMap::new();
+    for index in order.into_iter().take(kept) {
+        let (prompt, pair) = &rows[index];
+        let next = places.len();
+        let place = *places.entry(prompt).or_insert(next);
+        if place == next {
+            result.prompts.push(prompt.clone());
+        }
+        result.pairs.push((place, pair.clone()));
+    }
+    result.pairs.sort_by_key(|(prompt, _)| *prompt);
+    Ok(result)
+}
