@@ -3,7 +3,7 @@
 use crate::data::reviews;
 use crate::error::{Error, Result};
 use crate::hub::{self, Hub, Progress};
-use crate::spec::Study;
+use crate::spec::{Reward, Study};
 use crate::store::FileRecord;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ pub struct Resolved {
     pub corpus: Corpus,
     /// The model.
     pub model: BaseModel,
+    /// The pretrained classifier that is the true reward, where one is.
+    pub classifier: Option<BaseModel>,
     /// Names and revisions of the hub that were used, for the study's record.
     pub sources: Vec<String>,
 }
@@ -72,11 +74,12 @@ impl Resolved {
             Corpus::Hub(names) => names.clone(),
             Corpus::Builtin(_) | Corpus::Files(_) => Vec::new(),
         };
-        let of_model = match &self.model {
+        let models = [Some(&self.model), self.classifier.as_ref()].into_iter().flatten();
+        let of_models = models.filter_map(|model| match model {
             BaseModel::Hub(name) => Some(name.clone()),
             BaseModel::Builtin(_) | BaseModel::Folder(_) => None,
-        };
-        let both: Vec<String> = of_model.into_iter().chain(of_corpus).collect();
+        });
+        let both: Vec<String> = of_models.chain(of_corpus).collect();
         let what = "not on this machine: `dpo-lab run` without --offline fetches it, or give files and folders";
         (!both.is_empty()).then(|| format!("{}: {what}", both.join(", ")))
     }
@@ -93,10 +96,16 @@ pub enum Fetch<'a> {
 /// Finds and digests a study's data and model; paths are relative to the given folders.
 pub fn resolve(study: &Study, folders: Folders<'_>, mut fetch: Fetch<'_>) -> Result<Resolved, (Of, Error)> {
     let mut sources = Vec::new();
-    let model = model(&study.model.base, folders.model, &mut fetch, &mut sources).map_err(|error| (Of::Model, error))?;
-    let corpus =
-        corpus(study.task.corpus(), folders.corpus, &mut fetch, &mut sources).map_err(|error| (Of::Corpus, error))?;
-    Ok(Resolved { corpus, model, sources })
+    let base = model(&study.model.base, folders.model, &mut fetch, &mut sources).map_err(|error| (Of::Model, error))?;
+    let classifier = match study.task.reward() {
+        Some(Reward::Classifier(name)) => {
+            let found = model(name, folders.reward, &mut fetch, &mut sources);
+            Some(found.map_err(|error| (Of::Reward, error))?)
+        }
+        _ => None,
+    };
+    let corpus = corpus(study.task.corpus(), folders.corpus, &mut fetch, &mut sources).map_err(|error| (Of::Corpus, error))?;
+    Ok(Resolved { corpus, model: base, classifier, sources })
 }
 
 /// What could not be resolved.
@@ -106,6 +115,8 @@ pub enum Of {
     Model,
     /// The task's data.
     Corpus,
+    /// The true reward.
+    Reward,
 }
 
 /// What relative paths are relative to.
@@ -115,6 +126,8 @@ pub struct Folders<'a> {
     pub corpus: &'a Path,
     /// For the model.
     pub model: &'a Path,
+    /// For the true reward.
+    pub reward: &'a Path,
 }
 
 fn corpus(names: &[String], folder: &Path, fetch: &mut Fetch<'_>, sources: &mut Vec<String>) -> Result<Corpus> {
@@ -193,7 +206,8 @@ impl ModelFolder {
     pub fn of(path: &Path, source: Option<String>) -> Result<Self> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut files = Vec::new();
-        let entries = std::fs::read_dir(&path).map_err(|error| Error::Data(format!("cannot read {}: {error}", path.display())))?;
+        let entries =
+            std::fs::read_dir(&path).map_err(|error| Error::Data(format!("cannot read {}: {error}", path.display())))?;
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let is_part = [".json", ".safetensors", ".jinja", ".txt"].iter().any(|end| name.ends_with(end));

@@ -7,7 +7,13 @@ use std::path::Path;
 /// Module, and what it may use. Everything may use `error` and `random`.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("bench", &["methods", "models", "ops", "random", "spec", "train"]),
-    ("cli", &["bench", "data", "exec", "hub", "models", "ops", "plan", "report", "resolve", "spec", "stages", "store", "tasks", "train"]),
+    (
+        "cli",
+        &[
+            "bench", "data", "exec", "hub", "models", "ops", "plan", "report", "resolve", "spec", "stages", "store", "tasks",
+            "train",
+        ],
+    ),
     ("data", &[]),
     ("exec", &["plan", "store"]),
     ("hub", &[]),

@@ -126,7 +126,11 @@ impl Data {
         if counts.kept < self.show {
             let pieces = |tokens: &[u32]| {
                 let piece = |token: &u32| tokenizer.decode_all(&[*token]).map(|text| text.escape_debug().to_string());
-                Ok::<_, Error>(format!("{} tokens: {}", tokens.len(), tokens.iter().map(piece).collect::<Result<Vec<_>>>()?.join("|")))
+                Ok::<_, Error>(format!(
+                    "{} tokens: {}",
+                    tokens.len(),
+                    tokens.iter().map(piece).collect::<Result<Vec<_>>>()?.join("|")
+                ))
             };
             let completions = completions.iter().map(|tokens| pieces(tokens)).collect::<Result<Vec<_>>>()?;
             show(counts.kept, example, &pieces(&prompt)?, |index| completions[index].clone());

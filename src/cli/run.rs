@@ -239,7 +239,7 @@ mod tests {
         let file = folder.path().join("study.toml");
         std::fs::write(&file, "name = \"small\"\n[task.sentiment]\n[method.dpo]\nbeta = [0.1, 1.0]\n").expect("written");
         let study = crate::spec::load(&file, &[]).expect("a study").study;
-        let folders = crate::resolve::Folders { corpus: folder.path(), model: folder.path() };
+        let folders = crate::resolve::Folders { corpus: folder.path(), model: folder.path(), reward: folder.path() };
         let resolved = crate::resolve::resolve(&study, folders, Fetch::No).expect("a corpus");
         let plan = crate::plan::build(&study, &resolved);
         let statuses = |label: &str, outcome: Outcome| {

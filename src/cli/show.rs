@@ -35,13 +35,12 @@ impl Show {
             for row in
                 read_csv::<FrontierRow>(&folder.join("frontier.csv")).unwrap_or_default().iter().filter(|row| row.run == *run)
             {
-                let reward = if row.reward_mean.is_nan() { "unknown".into() } else { format!("{:.3} ± {:.3}", row.reward_mean, row.reward_se) };
-                say!(
-                    "  step {:>5}  true reward {reward}  KL {:.3} ± {:.3} nats",
-                    row.step,
-                    row.kl_mean,
-                    row.kl_se
-                );
+                let reward = if row.reward_mean.is_nan() {
+                    "unknown".into()
+                } else {
+                    format!("{:.3} ± {:.3}", row.reward_mean, row.reward_se)
+                };
+                say!("  step {:>5}  true reward {reward}  KL {:.3} ± {:.3} nats", row.step, row.kl_mean, row.kl_se);
             }
             return Ok(Exit::Done);
         }

@@ -38,11 +38,16 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
         if from_set { PathBuf::from(".") } else { loaded.folder.clone() }
     };
     let of_corpus = format!("task.{}.corpus", loaded.study.task.name());
-    let (corpus, model) = (base(&of_corpus), base("model.base"));
-    let folders = Folders { corpus: &corpus, model: &model };
+    let of_reward = format!("task.{}.reward", loaded.study.task.name());
+    let (corpus, model, reward) = (base(&of_corpus), base("model.base"), base(&of_reward));
+    let folders = Folders { corpus: &corpus, model: &model, reward: &reward };
     let resolved = resolve::resolve(&loaded.study, folders, fetch).map_err(|(of, error)| match error {
         Error::Data(what) | Error::Usage(what) => {
-            let key = if of == resolve::Of::Model { "model.base" } else { &of_corpus };
+            let key = match of {
+                resolve::Of::Model => "model.base",
+                resolve::Of::Corpus => &of_corpus,
+                resolve::Of::Reward => &of_reward,
+            };
             loaded.mistake(key, what, "paths in a file are relative to it, paths in --set to here")
         }
         other => other,

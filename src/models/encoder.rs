@@ -76,12 +76,15 @@ impl Encoder {
         Ok((tokens, cut))
     }
 
-    /// Logits of every sequence, which has at least one token, in order.
+    /// Logits of every sequence, in order. Fails where one has no token, or one that the model does not know.
     pub fn logits(&self, sequences: &[Vec<u32>], mut progress: impl FnMut(usize)) -> Result<Vec<Vec<f32>>> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, sequence) in sequences.iter().enumerate() {
             if let Some(id) = sequence.iter().find(|id| **id as usize >= self.config.vocabulary) {
                 return Err(Error::Data(format!("token {id} is not in the model's vocabulary of {}", self.config.vocabulary)));
+            }
+            if sequence.is_empty() {
+                return Err(Error::Data("an empty text has no tokens to classify".into()));
             }
             by_length.entry(sequence.len()).or_default().push(index);
         }
@@ -215,14 +218,23 @@ impl Reader<'_> {
     }
 }
 
-/// Greatest logit's index, and its probability: under a softmax, or for a single logit under the logistic function, as the
-/// pipelines of `transformers` have it.
-pub fn best(logits: &[f32]) -> Option<(usize, f64)> {
-    if let [logit] = logits {
-        return Some((0, 1.0 / (1.0 + (-f64::from(*logit)).exp())));
+/// A label's probability: under a softmax, or for a single logit under the logistic function, as the pipelines of `transformers` have
+/// it.
+pub fn probability(logits: &[f32], label: usize) -> f64 {
+    let of = |logit: f32| f64::from(logit);
+    match logits {
+        [logit] => 1.0 / (1.0 + (-of(*logit)).exp()),
+        _ => {
+            let most = logits.iter().copied().map(of).fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = logits.iter().map(|logit| (of(*logit) - most).exp()).sum();
+            (logits.get(label).map_or(f64::NEG_INFINITY, |logit| of(*logit)) - most).exp() / total
+        }
     }
-    let most = logits.iter().copied().map(f64::from).fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = logits.iter().map(|logit| (f64::from(*logit) - most).exp()).sum();
-    let index = logits.iter().position(|logit| f64::from(*logit) == most)?;
-    Some((index, 1.0 / total))
+}
+
+/// The greatest logit's label and its probability.
+pub fn best(logits: &[f32]) -> Option<(usize, f64)> {
+    let better = |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
+    let label = (0..logits.len()).reduce(better)?;
+    Some((label, probability(logits, label)))
 }

@@ -98,6 +98,14 @@ struct Comparisons {
     logprobs: Key,
 }
 
+/// A reward as keys know it: what a pretrained classifier is stands in its own stage's key, and where it lies in none.
+fn without_place(reward: &Reward) -> Reward {
+    match reward {
+        Reward::Classifier(_) => Reward::Classifier(String::new()),
+        other => other.clone(),
+    }
+}
+
 struct Graph<'a> {
     study: &'a Study,
     resolved: &'a Resolved,
@@ -109,6 +117,10 @@ impl Graph<'_> {
         let inputs = inputs.iter().map(|(role, key)| ((*role).to_owned(), (*key).clone())).collect::<BTreeMap<_, _>>();
         let model = match (&work, &self.resolved.model) {
             (Work::Pretrained {}, BaseModel::Folder(folder)) => Some(folder.clone()),
+            (Work::PretrainedClassifier {}, _) => match &self.resolved.classifier {
+                Some(BaseModel::Folder(folder)) => Some(folder.clone()),
+                _ => None,
+            },
             _ => None,
         };
         let stage = Stage::new(label, work, inputs, reads_corpus.then(|| self.resolved.corpus.clone()), model);
@@ -163,8 +175,11 @@ impl Graph<'_> {
         };
         let work = Work::Sft { training: self.study.sft.clone(), seed };
         let reference = self.add("sft", work, &[("base", &base)], true);
-        let classifier =
-            matches!(task.reward, Reward::Fit(_)).then(|| self.add("classifier", Work::Classifier { seed }, &[], true));
+        let classifier = match task.reward {
+            Reward::Builtin(_) => None,
+            Reward::Fit(_) => Some(self.add("classifier", Work::Classifier { seed }, &[], true)),
+            Reward::Classifier(_) => Some(self.add("classifier", Work::PretrainedClassifier {}, &[], false)),
+        };
         let train = self.comparisons(task, Split::Train, &reference, classifier.as_ref(), None);
         let held_out = self.comparisons(task, Split::HeldOut, &reference, classifier.as_ref(), Some(&train.prompts));
         Shared { reference, tokenizer, fluency: None, train, held_out, reward_model: None, classifier }
@@ -217,7 +232,7 @@ impl Graph<'_> {
         let work = Work::Samples { completions: task.completions, max_new_tokens: task.max_new_tokens, seed };
         let samples = self.add(format!("{name}samples"), work, &[("reference", reference), ("prompts", &prompts)], false);
         let work = Work::Comparisons {
-            reward: task.reward.clone(),
+            reward: without_place(&task.reward),
             labels: task.labels,
             reward_scale: task.reward_scale,
             label_noise: task.label_noise,
@@ -299,7 +314,7 @@ impl Graph<'_> {
         evaluations: &mut Vec<(u64, f64, Key)>,
     ) {
         let evaluation = &self.study.evaluation;
-        let reward = self.study.task.reward().cloned();
+        let reward = self.study.task.reward().map(without_place);
         for temperature in evaluation.temperature.clone() {
             let work = Work::Generate {
                 sampling: Sampling {

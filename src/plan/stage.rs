@@ -112,6 +112,8 @@ pub enum Work {
     },
     /// A model that is there already. Inputs: none.
     Pretrained {},
+    /// A classifier that is there already. Inputs: none.
+    PretrainedClassifier {},
     /// Inputs: base.
     Sft {
         /// How it is trained.
@@ -231,7 +233,7 @@ impl Work {
             Work::Pretrained {} => Kind::Base,
             Work::Sft { .. } | Work::SftOnChosen { .. } => Kind::Sft,
             Work::Given { .. } => Kind::Comparisons,
-            Work::Classifier { .. } => Kind::Classifier,
+            Work::Classifier { .. } | Work::PretrainedClassifier {} => Kind::Classifier,
             Work::Prompts { .. } => Kind::Prompts,
             Work::Samples { .. } => Kind::Samples,
             Work::Comparisons { .. } => Kind::Comparisons,

@@ -5,6 +5,7 @@ mod collect;
 pub mod figures;
 pub mod html;
 mod page;
+mod preferences;
 pub mod rows;
 mod summary;
 mod tables;

@@ -12,7 +12,10 @@ fn open_choices(study: &Study) -> Vec<String> {
     let evaluation = &study.evaluation;
     let labels = match &study.task {
         Task::Sentiment(task) if task.labels == Labels::Hard => {
-            format!("labels: the higher true reward is chosen, with {} of the labels flipped; ties are left out", task.label_noise)
+            format!(
+                "labels: the higher true reward is chosen, with {} of the labels flipped; ties are left out",
+                task.label_noise
+            )
         }
         Task::Sentiment(task) => format!(
             "labels: drawn from a Bradley-Terry model of the true reward times {}, with {} of them flipped",
@@ -108,7 +111,16 @@ pub fn page(
     if let Some(section) = sections.last_mut() {
         section.table = Some(best_of_n_table(best_of_n));
     }
-    sections.push(held_out(collection, summary));
+    sections.push(Section {
+        figure: drawn(
+            "",
+            figures,
+            "preferences",
+            "Held-out comparisons under every checkpoint's implicit reward, against its KL.",
+        )
+        .figure,
+        ..held_out(collection, summary)
+    });
     sections.push(drawn("Training", figures, "training", "Every run's training, step by step."));
     sections.push(drawn("Health", figures, "health", "Entropy, variety and length: where a policy degenerates, it shows here."));
     sections.extend(classifier(collection));
@@ -144,7 +156,9 @@ fn runs(collection: &Collection<'_>, frontier: &[FrontierRow], status: &dyn Fn(&
             run.name.clone(),
             status(&run.name),
             cell(&|row| row.step.to_string()),
-            cell(&|row| if row.reward_mean.is_nan() { String::new() } else { format!("{:.3} ± {:.3}", row.reward_mean, row.reward_se) }),
+            cell(&|row| {
+                if row.reward_mean.is_nan() { String::new() } else { format!("{:.3} ± {:.3}", row.reward_mean, row.reward_se) }
+            }),
             cell(&|row| format!("{:.2} ± {:.2}", row.kl_mean, row.kl_se)),
             cell(&|row| row.proxy_reward_mean.map(|reward| format!("{reward:.2}")).unwrap_or_default()),
             cell(&|row| format!("{:.1}", row.completion_tokens_mean)),

@@ -80,6 +80,37 @@ pub struct BestOfNRow {
     pub ci_high: Option<f64>,
 }
 
+/// preferences.csv: how one checkpoint ranks held-out comparisons.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct PreferencesRow {
+    /// Name of the run.
+    pub run: String,
+    /// Name of the method.
+    pub method: String,
+    /// Swept parameters.
+    pub params: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Optimiser steps taken.
+    pub step: u64,
+    /// Number of comparisons.
+    pub comparisons: usize,
+    /// Number of their prompts.
+    pub prompts: usize,
+    /// Share that the implicit reward ranks as the label does; a margin of 0 is half right.
+    pub accuracy: f64,
+    /// Its standard error, clustered by prompt.
+    pub accuracy_se: f64,
+    /// Mean implicit reward of chosen less rejected: beta (log pi - log ref), with beta 1 for methods that have none.
+    pub margin: f64,
+    /// Its standard error, clustered by prompt.
+    pub margin_se: f64,
+    /// Mean -log sigma(margin).
+    pub loss: f64,
+    /// Its standard error, clustered by prompt.
+    pub loss_se: f64,
+}
+
 /// train.csv: one optimiser step, under the names that researchers know.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct TrainRow {

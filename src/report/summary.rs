@@ -169,16 +169,8 @@ fn of_margins(method: &str, run: Option<&str>, margins: impl Iterator<Item = (us
         return Vec::new();
     }
     let pairs = margins.clone().count();
-    let right = |margin: f64| if margin == 0.0 { 0.5 } else { f64::from(u8::from(margin > 0.0)) };
-    // -log sigma(m), without overflow for large negative margins.
-    let loss = |margin: f64| (-margin).max(0.0) + (-margin.abs()).exp().ln_1p();
-    [
-        ("preference_accuracy", clustered_mean(margins.clone().map(|(prompt, margin)| (prompt, right(margin))))),
-        ("preference_margin", clustered_mean(margins.clone())),
-        ("preference_loss", clustered_mean(margins.map(|(prompt, margin)| (prompt, loss(margin))))),
-    ]
-    .map(|(metric, mean)| of_mean(metric, method, run, mean, pairs))
-    .into()
+    let metrics = ["preference_accuracy", "preference_margin", "preference_loss"].into_iter();
+    metrics.zip(super::preferences::of_margins(margins)).map(|(metric, mean)| of_mean(metric, method, run, mean, pairs)).collect()
 }
 
 /// -log p a token of completions under the held-out judge of fluency: the reference's own, then each last checkpoint's.
@@ -189,9 +181,10 @@ fn fluency(collection: &Collection<'_>) -> Vec<SummaryRow> {
         clustered_mean(evaluation.samples.iter().filter_map(per_token))
     };
     let trained = || collection.runs.iter().filter(|collected| collected.run.method.objective().is_some());
-    if !trained().flat_map(|collected| &collected.evaluations).any(|(.., evaluation)| {
-        evaluation.samples.iter().any(|sample| sample.judge_nll.is_some())
-    }) {
+    if !trained()
+        .flat_map(|collected| &collected.evaluations)
+        .any(|(.., evaluation)| evaluation.samples.iter().any(|sample| sample.judge_nll.is_some()))
+    {
         return Vec::new();
     }
     let reference = trained().flat_map(|collected| &collected.evaluations).find(|(step, ..)| *step == 0);

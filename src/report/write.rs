@@ -3,7 +3,7 @@
 use super::collect::{Collected, Collection, collect};
 use super::figures::{Figures, RunLabel, draw_all};
 use super::rows::{FrontierRow, TrainRow};
-use super::{page, summary, tables};
+use super::{page, preferences, summary, tables};
 use crate::error::{Doing, Result};
 use crate::plan::Plan;
 use crate::spec::{Reward, Study};
@@ -45,10 +45,12 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
     let collection = collect(study, plan, store);
     let frontier = tables::frontier(&collection);
     let best_of_n = tables::best_of_n_rows(&collection);
+    let preferences = preferences::preferences(&collection);
     let summary = summary::summary(&collection);
     write_atomically(&folder.join("runs.csv"), &runs_csv(&collection, status))?;
     write_rows(&folder.join("frontier.csv"), &frontier)?;
     write_rows(&folder.join("best_of_n.csv"), &best_of_n)?;
+    write_rows(&folder.join("preferences.csv"), &preferences)?;
     write_rows(&folder.join("summary.csv"), &summary)?;
     write_rows(&folder.join("samples.csv"), &samples(&collection))?;
     write_atomically(&folder.join("deviations.md"), page::deviations(study).as_bytes())?;
@@ -69,6 +71,7 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
         reward_label: &reward_label,
         frontier: &frontier,
         best_of_n: &best_of_n,
+        preferences: &preferences,
         training: &training,
     };
     let figures = draw_all(&data, &folder.join("figures"))?;
@@ -88,8 +91,14 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
 fn reward_label(study: &Study) -> String {
     match study.task.reward() {
         Some(Reward::Builtin(_)) | None => "true reward".to_owned(),
+        Some(Reward::Classifier(name)) => format!("true reward (p(positive), {})", short(name)),
         Some(Reward::Fit(_)) => "true reward (p(positive), fitted classifier)".to_owned(),
     }
+}
+
+/// The last part of a name or path.
+fn short(name: &str) -> &str {
+    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
 }
 
 /// Writes rows under their header, which is there without rows too.

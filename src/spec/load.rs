@@ -250,7 +250,9 @@ fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Task, Fai
     let (mut dialogue, _) = tree::take_table(table, "dialogue")?;
     if !dialogue.contains_key("corpus") {
         let what = "`corpus` is missing: this task has no built-in one";
-        return Err(Problem::at(name.span(), what).hint("name files of comparisons, for example corpus = \"data/hh_*.jsonl.gz\"").into());
+        return Err(Problem::at(name.span(), what)
+            .hint("name files of comparisons, for example corpus = \"data/hh_*.jsonl.gz\"")
+            .into());
     }
     let defaults = [
         ("pairs", "0"),

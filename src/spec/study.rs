@@ -300,6 +300,8 @@ pub enum Reward {
     Builtin(String),
     /// A classifier fitted on the corpus' labels.
     Fit(Fit),
+    /// A pretrained classifier: a folder, or a `hub:` name.
+    Classifier(String),
 }
 
 /// What is fitted on the corpus' labels.

@@ -56,7 +56,12 @@ fn dialogue(study: &Study, task: &Dialogue, check: &mut Checker<'_>) {
     check.that(task.max_prompt_tokens > 0, "task.dialogue.max_prompt_tokens", what, "try 256");
     check.that(task.max_completion_tokens > 0, "task.dialogue.max_completion_tokens", what, "try 256");
     let best_of_n = study.runs.iter().any(|run| matches!(run.method.role(), Role::BestOfN { .. }));
-    check.that(!best_of_n, "method.best_of_n", "is not there yet for dialogues: its completions have no true reward", "remove it");
+    check.that(
+        !best_of_n,
+        "method.best_of_n",
+        "is not there yet for dialogues: its completions have no true reward",
+        "remove it",
+    );
 }
 
 fn sentiment(study: &Study, task: &Sentiment, context: usize, check: &mut Checker<'_>) {
@@ -93,6 +98,10 @@ fn sentiment(study: &Study, task: &Sentiment, context: usize, check: &mut Checke
             check.that(study.model.is_builtin(), "model.base", what, "use \"builtin:tiny\", or a corpus of real text");
             let what = "the built-in reward only knows the built-in world's words";
             check.that(builtin_corpus, key, what, "use reward = { fit = \"linear\" } with a corpus of real text");
+        }
+        Reward::Classifier(_) => {
+            let what = "a classifier of real text knows nothing of the built-in world";
+            check.that(!builtin_corpus, key, what, "use reward = \"builtin:sentiment\"")
         }
         Reward::Fit(_) => {
             check.that(!builtin_corpus, key, "the built-in corpus has no labels to fit", "use reward = \"builtin:sentiment\"")

@@ -18,12 +18,12 @@ pub(super) fn run(
     let prompts = context.prompts("prompts")?;
     let samples = context.completions("samples")?;
     let truth = context.true_reward(reward)?;
-    let mut labelled = Labelled::default();
-    for (index, (prompt, completion)) in samples.prompt.iter().zip(&samples.tokens).enumerate() {
-        let text = tokenizer.decode(&[&prompts[*prompt][..], completion].concat())?;
-        labelled.rewards.push(truth.score(&text));
-        context.progress("scoring", index + 1, samples.prompt.len());
-    }
+    let texts = samples.prompt.iter().zip(&samples.tokens);
+    let texts = texts.map(|(prompt, completion)| tokenizer.decode(&[&prompts[*prompt][..], completion].concat()));
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    let total = texts.len();
+    let rewards = truth.scores(&texts, |done| context.progress("scoring", done, total))?;
+    let mut labelled = Labelled { rewards, ..Labelled::default() };
     let groups = samples.prompt.chunk_by(|a, b| a == b);
     let mut first = 0;
     for group in groups {

@@ -120,6 +120,7 @@ impl<'a> Context<'a> {
     pub fn true_reward(&self, reward: &Reward) -> Result<TrueReward> {
         match reward {
             Reward::Builtin(_) => Ok(TrueReward::Builtin),
+            Reward::Classifier(_) => TrueReward::classifier(&self.model_folder("classifier")?, self.device),
             Reward::Fit(_) => {
                 let path = self.input("classifier")?.join("classifier.bin");
                 let bytes = crate::error::Doing::doing(std::fs::read(&path), "read", &path)?;

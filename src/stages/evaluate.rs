@@ -72,12 +72,17 @@ pub(super) fn run(context: &mut Context<'_>, reward: Option<&Reward>) -> Result<
     let truth = reward.map(|reward| context.true_reward(reward)).transpose()?;
     let mut seen = std::collections::HashSet::new();
     let mut rows = Vec::with_capacity(total);
-    for (index, sequence) in sequences.iter().enumerate() {
-        let text = policy.tokenizer.decode(&[sequence.prompt, sequence.completion].concat())?;
+    let texts = sequences.iter().map(|sequence| policy.tokenizer.decode(&[sequence.prompt, sequence.completion].concat()));
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    let rewards = match &truth {
+        Some(truth) => truth.scores(&texts, |done| context.progress("scoring", done, total))?,
+        None => vec![f64::NAN; total],
+    };
+    for (index, (sequence, text)) in sequences.iter().zip(texts).enumerate() {
         let new_bigrams = sequence.completion.windows(2).filter(|pair| seen.insert([pair[0], pair[1]])).count();
         rows.push(EvaluatedSample {
             prompt: generations.prompt[index],
-            reward: truth.as_ref().map_or(f64::NAN, |truth| truth.score(&text)),
+            reward: rewards[index],
             proxy_reward: proxy.as_ref().map(|proxy| proxy[index]),
             kl: divergence[index].kl,
             log_ratio: divergence[index].log_ratio,
@@ -89,7 +94,6 @@ pub(super) fn run(context: &mut Context<'_>, reward: Option<&Reward>) -> Result<
             new_bigrams,
             text,
         });
-        context.progress("scoring", index + 1, total);
     }
     write_csv(&context.folder.join("samples.csv"), &rows)?;
     if context.has("held_out_samples") {

@@ -22,10 +22,20 @@ pub(super) fn run(context: &mut Context<'_>, split: Split, count: usize, reading
     };
     context.progress("reading the corpus", 0, 1);
     let corpus = context.corpus()?.clone();
-    let Comparisons { prompts, pairs, left_out } =
-        comparisons(&corpus, split == Split::HeldOut, &policy.tokenizer, template.as_ref(), &reading, exclude.as_deref(), count, seed)?;
+    let Comparisons { prompts, pairs, left_out } = comparisons(
+        &corpus,
+        split == Split::HeldOut,
+        &policy.tokenizer,
+        template.as_ref(),
+        &reading,
+        exclude.as_deref(),
+        count,
+        seed,
+    )?;
     if pairs.is_empty() {
-        return Err(Error::Data(format!("the corpus gives no comparison for this side ({left_out}): give more, or allow longer ones")));
+        return Err(Error::Data(format!(
+            "the corpus gives no comparison for this side ({left_out}): give more, or allow longer ones"
+        )));
     }
     tell!("{} comparisons of {} prompts; left out: {left_out}", pairs.len(), prompts.len());
     let (mut completions, mut labelled) = (Completions::default(), Labelled::default());

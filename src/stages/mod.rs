@@ -47,6 +47,7 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::Tokenizer { vocabulary, seed } => tokenizer::run(&mut context, *vocabulary, *seed)?,
         Work::Base { role, model, training, seed } => base::run(&mut context, *role, model, training, *seed)?,
         Work::Pretrained {} => pretrained::run(&mut context)?,
+        Work::PretrainedClassifier {} => pretrained::classifier(&mut context)?,
         Work::Sft { training, seed } => sft::run(&mut context, training, *seed)?,
         Work::SftOnChosen { training, seed } => sft_on_chosen::run(&mut context, training, *seed)?,
         Work::Given { split, count, multi_turn, chat, max_tokens, seed } => {

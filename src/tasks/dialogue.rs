@@ -57,8 +57,11 @@ pub fn comparisons(
     let (mut rows, mut too_long, mut control, mut seen) = (Vec::new(), 0, 0, 0);
     let mut dropped = Vec::new();
     // Sides of one split are read together; files that say nothing are on both.
-    let paths: Vec<(PathBuf, Option<Split>)> =
-        files.iter().filter(|file| file.side.is_none_or(|side| side == wanted)).map(|file| (file.path.clone(), file.side)).collect();
+    let paths: Vec<(PathBuf, Option<Split>)> = files
+        .iter()
+        .filter(|file| file.side.is_none_or(|side| side == wanted))
+        .map(|file| (file.path.clone(), file.side))
+        .collect();
     for (path, side) in paths {
         let found = examples(std::slice::from_ref(&path), &Options { format: None, turns }, &mut |example| {
             if !matches!(example, Example::Comparison { .. }) {

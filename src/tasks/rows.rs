@@ -107,8 +107,7 @@ mod tests {
 
     fn encode(max: usize, example: &Example) -> Result<EncodedRow, LeftOut> {
         let tokenizer = Tokenizer::words(&WORDS.map(str::trim)).expect("a tokenizer");
-        let encoder =
-            RowEncoder { tokenizer: &tokenizer, template: None, max_prompt_tokens: max, max_completion_tokens: max };
+        let encoder = RowEncoder { tokenizer: &tokenizer, template: None, max_prompt_tokens: max, max_completion_tokens: max };
         encoder.encode(example).expect("tokens")
     }
 

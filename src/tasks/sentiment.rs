@@ -2,12 +2,14 @@
 
 use crate::data::{builtin, reviews};
 use crate::error::{Error, Result};
-use crate::models::linear::{FitSettings, LinearClassifier};
 use crate::models::Tokenizer;
+use crate::models::encoder::{Encoder, probability};
+use crate::models::linear::{FitSettings, LinearClassifier};
 use crate::random::Stream;
 use crate::resolve::Corpus;
+use burn::tensor::Device;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reviews and notes that a built-in corpus holds on each side.
 const BUILTIN_TEXTS: usize = 20_000;
@@ -115,7 +117,8 @@ fn start_of(tokenizer: &Tokenizer) -> Result<u32> {
 /// The token that texts end with.
 fn end_of(tokenizer: &Tokenizer) -> Result<u32> {
     let end = tokenizer.special().ends.first();
-    end.copied().ok_or_else(|| Error::Data("the tokenizer has no end token; name one as eos_token in its tokenizer_config.json".into()))
+    end.copied()
+        .ok_or_else(|| Error::Data("the tokenizer has no end token; name one as eos_token in its tokenizer_config.json".into()))
 }
 
 /// Prompts: the start token and a review's first 2-8 tokens, say. Held-out prompts are distinct, and none of them is a
@@ -166,14 +169,36 @@ pub enum TrueReward {
     Builtin,
     /// Probability of "positive" under a classifier fitted on labels.
     Linear(Box<LinearClassifier>),
+    /// Probability of "positive" under a pretrained classifier.
+    Encoder(Box<(Encoder, Tokenizer, usize)>),
 }
 
 impl TrueReward {
-    /// The reward of a whole text, prompt included.
-    pub fn score(&self, text: &str) -> f64 {
+    /// A pretrained classifier with a label that means positive.
+    pub fn classifier(folder: &Path, device: &Device) -> Result<Self> {
+        let (encoder, tokenizer) = (Encoder::load(folder, device)?, Tokenizer::open(folder)?);
+        let is_positive = |label: &String| ["positive", "pos", "label_1"].contains(&label.to_lowercase().as_str());
+        let labels = encoder.labels();
+        // One logit alone is how positive a text is.
+        let positive = if labels.len() == 1 { Some(0) } else { labels.iter().position(is_positive) };
+        let positive = positive.ok_or_else(|| {
+            let what = format!("none of its labels ({}) is called positive, pos or LABEL_1", labels.join(", "));
+            Error::Data(format!("{}: {what}; name them in id2label of its config.json", folder.display()))
+        })?;
+        Ok(TrueReward::Encoder(Box::new((encoder, tokenizer, positive))))
+    }
+
+    /// The reward of every whole text, prompt included.
+    pub fn scores(&self, texts: &[String], mut progress: impl FnMut(usize)) -> Result<Vec<f64>> {
         match self {
-            TrueReward::Builtin => builtin::scorer::score(text).reward,
-            TrueReward::Linear(classifier) => classifier.probability(text),
+            TrueReward::Builtin => Ok(texts.iter().map(|text| builtin::scorer::score(text).reward).collect()),
+            TrueReward::Linear(classifier) => Ok(texts.iter().map(|text| classifier.probability(text)).collect()),
+            TrueReward::Encoder(whole) => {
+                let (encoder, tokenizer, positive) = &**whole;
+                let tokens = texts.iter().map(|text| Ok(encoder.encode(tokenizer, text)?.0)).collect::<Result<Vec<_>>>()?;
+                let logits = encoder.logits(&tokens, &mut progress)?;
+                Ok(logits.iter().map(|logits| probability(logits, *positive)).collect())
+            }
         }
     }
 }

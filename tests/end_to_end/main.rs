@@ -131,6 +131,8 @@ fn a_study_leaves_its_tables_and_figures() {
         "figures/frontier.svg",
         "figures/frontier.png",
         "figures/best_of_n.svg",
+        "figures/preferences.svg",
+        "preferences.csv",
         "figures/training.png",
         "figures/health.svg",
     ] {

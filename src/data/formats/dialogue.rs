@@ -5,7 +5,6 @@ use super::example::{Example, Prompt};
 use super::fields::{Fields, text};
 use super::transcript::{ASSISTANT, HUMAN};
 
-
 /// A row as an example.
 pub fn example(fields: &Fields) -> Result<Example, Unusable> {
     let (prompt, chosen) = split(text(fields, "chosen")?)?;

@@ -16,9 +16,9 @@ mod ranking;
 mod recognise;
 mod sharegpt;
 mod summary_comparison;
-pub mod transcript;
 #[cfg(test)]
 mod tests;
+pub mod transcript;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

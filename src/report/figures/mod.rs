@@ -1,7 +1,7 @@
 //! Every figure of a study: one file and one line of [`ALL`] each.
 
 use crate::error::Result;
-use crate::report::rows::{BestOfNRow, FrontierRow, TrainRow};
+use crate::report::rows::{BestOfNRow, FrontierRow, PreferencesRow, TrainRow};
 use canvas::Drawing;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ pub mod frontier;
 pub mod legend;
 pub mod multiples;
 pub mod panel;
+pub mod preferences;
 pub mod render;
 pub mod tracks;
 pub mod training;
@@ -28,6 +29,8 @@ pub struct Figures<'a> {
     pub frontier: &'a [FrontierRow],
     /// Rows of best_of_n.csv.
     pub best_of_n: &'a [BestOfNRow],
+    /// Rows of preferences.csv.
+    pub preferences: &'a [PreferencesRow],
     /// Rows of every run's train.csv.
     pub training: &'a [(RunLabel, Vec<TrainRow>)],
 }
@@ -49,8 +52,13 @@ pub struct RunLabel {
 type Draw = fn(&Figures<'_>) -> Option<Drawing>;
 
 /// Every figure: the name of its files, and what draws it.
-pub const ALL: [(&str, Draw); 4] =
-    [("frontier", frontier::draw), ("best_of_n", best_of_n::draw), ("training", training::draw), ("health", fluency::draw)];
+pub const ALL: [(&str, Draw); 5] = [
+    ("frontier", frontier::draw),
+    ("best_of_n", best_of_n::draw),
+    ("preferences", preferences::draw),
+    ("training", training::draw),
+    ("health", fluency::draw),
+];
 
 /// Writes NAME.svg and NAME.png (at twice the size) of every figure that has data into `folder`; returns their paths.
 pub fn draw_all(data: &Figures<'_>, folder: &Path) -> Result<Vec<PathBuf>> {

@@ -72,7 +72,16 @@ fn training_rows() -> Vec<(RunLabel, Vec<TrainRow>)> {
 }
 
 fn data<'a>(frontier: &'a [FrontierRow], best: &'a [BestOfNRow], training: &'a [(RunLabel, Vec<TrainRow>)]) -> Figures<'a> {
-    Figures { study: "oracle", reward_label: "mean true reward", frontier, best_of_n: best, training }
+    let preferences = frontier.iter().map(|row| PreferencesRow {
+        run: row.run.clone(),
+        step: row.step,
+        accuracy: 0.5 + row.kl_mean / 100.0,
+        accuracy_se: row.reward_se,
+        margin: row.kl_mean,
+        ..PreferencesRow::default()
+    });
+    let preferences: &[PreferencesRow] = preferences.collect::<Vec<_>>().leak();
+    Figures { study: "oracle", reward_label: "mean true reward", frontier, best_of_n: best, preferences, training }
 }
 
 /// A fresh folder; removed when it goes out of scope.

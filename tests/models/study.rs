@@ -1,0 +1,186 @@
+//! A study on a pretrained model and given comparisons, and a model of the hub, with a model that is too small to learn anything.
+
+use super::{lab, model, rows, succeed};
+use server::Fake;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+#[allow(dead_code)]
+#[path = "../../src/hub/tests/server.rs"]
+mod server;
+
+const STUDY: &str = r#"
+name = "talk"
+[model]
+base = "llama_tied"
+[task.dialogue]
+corpus = "pairs_*.jsonl"
+max_prompt_tokens = 8
+max_completion_tokens = 6
+[sft]
+steps = 2
+batch_sequences = 4
+[training]
+steps = 4
+batch_pairs = 4
+checkpoint_every = 2
+learning_rate = 1e-3
+warmup_steps = 1
+[method.dpo]
+beta = 0.1
+[evaluation]
+every = 2
+prompts = 6
+max_new_tokens = 5
+"#;
+
+/// Comparisons of words of the tiny model; the last row's completion is too long.
+fn pairs(first: usize, count: usize) -> String {
+    let word = |number: usize| format!("w{}", 3 + number % 35);
+    let row = |row: usize| {
+        serde_json::json!({
+            "prompt": format!("{} {}", word(row), word(row * 7 + 1)),
+            "chosen": format!("{} {}", word(row + 2), word(row + 5)),
+            "rejected": format!("{} {}", word(row + 3), word(row * 3)),
+        })
+    };
+    let mut lines: Vec<String> = (first..first + count).map(|number| row(number).to_string()).collect();
+    lines.push(serde_json::json!({ "prompt": "w5", "chosen": "w6 ".repeat(9), "rejected": "w7" }).to_string());
+    lines.join("\n")
+}
+
+fn lab_with_study() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    model(folder.path(), "llama_tied", true);
+    fs::write(folder.path().join("study.toml"), STUDY).expect("written");
+    fs::write(folder.path().join("pairs_train.jsonl"), pairs(0, 20)).expect("written");
+    fs::write(folder.path().join("pairs_test.jsonl"), pairs(20, 10)).expect("written");
+    folder
+}
+
+/// Values of a column.
+fn column(table: &[Vec<String>], name: &str) -> Vec<String> {
+    let index = table[0].iter().position(|title| title == name).unwrap_or_else(|| panic!("no column {name}"));
+    table[1..].iter().map(|row| row[index].clone()).collect()
+}
+
+#[test]
+fn a_study_on_given_comparisons_trains_measures_and_exports() {
+    let folder = lab_with_study();
+    succeed(folder.path(), &["run", "study.toml", "-q"]);
+    let table = |name: &str| rows(&fs::read_to_string(folder.path().join("results/talk").join(name)).expect(name));
+    let frontier = table("frontier.csv");
+    // No true reward is known, and none is made up.
+    assert!(column(&frontier, "reward_mean").iter().all(String::is_empty));
+    assert!(column(&frontier, "kl_mean").iter().all(|kl| kl.parse::<f64>().is_ok()));
+    let preferences = table("preferences.csv");
+    assert_eq!(column(&preferences, "step"), ["0", "2", "4"]);
+    assert_eq!(column(&preferences, "comparisons"), ["6", "6", "6"]);
+    assert_eq!(column(&preferences, "accuracy")[0], "0.5", "the reference prefers nothing");
+    assert!(folder.path().join("results/talk/figures/preferences.png").is_file());
+    assert!(!folder.path().join("results/talk/figures/frontier.png").exists());
+    let run = column(&frontier, "run")[0].clone();
+    let training =
+        rows(&fs::read_to_string(folder.path().join("results/talk/runs").join(&run).join("train.csv")).expect("train.csv"));
+    let loss: f64 = column(&training, "loss")[0].parse().expect("a number");
+    assert!((loss - std::f64::consts::LN_2).abs() < 1e-5, "DPO starts at ln 2, not {loss}");
+
+    // Where the model lies matters no more than where the data does, but what it is does.
+    let again = lab(folder.path(), &["run", "study.toml"]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("nothing to do"), "{}", String::from_utf8_lossy(&again.stderr));
+    succeed(folder.path(), &["export", &run, "out"]);
+    let exported: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("out/config.json")).expect("read")).expect("JSON");
+    assert_eq!(exported["architectures"][0], "LlamaForCausalLM");
+    assert_eq!(exported["rope_theta"], serde_json::json!(10000.0));
+    assert!(folder.path().join("out/tokenizer_config.json").is_file());
+    fs::write(folder.path().join("rows.csv"), "prompt,completion\nw5,w6\n").expect("written");
+    let [before, after] = ["llama_tied", "out"].map(|name| succeed(folder.path(), &["score", name, "rows.csv"]));
+    assert_ne!(before, after);
+    assert_eq!(lab(folder.path(), &["export", &run, "out"]).status.code(), Some(2), "a folder with files stays");
+}
+
+#[test]
+fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
+    let folder = lab_with_study();
+    for (set, says) in [
+        ("model.base=\"nowhere\"", "nowhere is no folder with a config.json"),
+        ("model.base=\"builtin:tiny\"", "no words for real dialogues"),
+        ("task.dialogue.corpus=\"none_*.jsonl\"", "no file matches"),
+        ("task.dialogue.max_prompt_tokens=0", "a longest length of 0"),
+    ] {
+        let output = lab(folder.path(), &["check", "study.toml", "--set", set]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(says), "{says:?} is not in {said}");
+    }
+}
+
+#[test]
+fn a_model_of_the_hub_is_fetched_once_and_then_used_offline() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tiny = model(folder.path(), "llama_tied", true);
+    let read = |name: &str| fs::read(tiny.join(name)).expect(name);
+    let names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+    let files: Vec<(&str, Vec<u8>)> = names.iter().map(|name| (*name, read(name))).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
+    let hub = Fake::start("tiny/llama", "main", &files);
+    fs::write(folder.path().join("rows.csv"), "prompt,completion\nw5,w6\n").expect("written");
+    let score = |name: &str, more: &[&str], endpoint: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dpo-lab"));
+        command.args(["score", name, "rows.csv"]).args(more).current_dir(folder.path());
+        command.env("HF_ENDPOINT", endpoint).env("HF_HOME", folder.path().join("cache"));
+        for variable in ["HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "DPO_LAB_OFFLINE"] {
+            command.env_remove(variable);
+        }
+        command.output().expect("dpo-lab starts")
+    };
+    let local = succeed(folder.path(), &["score", "llama_tied", "rows.csv"]);
+    let fetched = score("hub:tiny/llama", &[], &hub.hub.url());
+    assert_eq!(String::from_utf8_lossy(&fetched.stdout), local, "{}", String::from_utf8_lossy(&fetched.stderr));
+    let elsewhere = hub.hub.url();
+    drop(hub);
+    let offline = score("hub:tiny/llama", &["--offline"], &elsewhere);
+    assert_eq!(String::from_utf8_lossy(&offline.stdout), local);
+    let unknown = score("hub:tiny/other", &["--offline"], &elsewhere);
+    assert!(!unknown.status.success() && String::from_utf8_lossy(&unknown.stderr).contains("hub:tiny/other"));
+    assert!(Path::new(&folder.path().join("cache")).is_dir());
+}
+
+/// The true reward of a study can be a classifier that is there already.
+#[test]
+fn a_pretrained_classifier_is_the_true_reward() {
+    let folder = tempfile::tempdir().expect("a folder");
+    model(folder.path(), "llama_tied", true);
+    let judge = model(folder.path(), "distilbert", true);
+    let path = judge.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("read")).expect("JSON");
+    config["id2label"] = serde_json::json!({ "0": "NEGATIVE", "1": "POSITIVE" });
+    fs::write(&path, config.to_string()).expect("written");
+    let study = STUDY.replace("corpus = \"pairs_*.jsonl\"\nmax_prompt_tokens = 8\nmax_completion_tokens = 6", "corpus = \"texts.csv\"\nreward = { classifier = \"distilbert\" }\nprefix_tokens = [1, 2]\nprompts = 12\nmax_new_tokens = 4")
+        .replace("[task.dialogue]", "[task.sentiment]");
+    let study = study.replace("batch_sequences = 4", "batch_sequences = 4\nmax_tokens = 12");
+    fs::write(folder.path().join("study.toml"), study).expect("written");
+    let word = |number: usize| format!("w{}", 3 + number % 35);
+    let text = |row: usize| (0..9).map(|place| word(row * 11 + place * (row + 3))).collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = (0..120).map(|row| format!("{},{}", text(row), row % 2)).collect();
+    fs::write(folder.path().join("texts.csv"), format!("text,label\n{}\n", lines.join("\n"))).expect("written");
+    succeed(folder.path(), &["run", "study.toml", "-q"]);
+    let frontier = rows(&fs::read_to_string(folder.path().join("results/talk/frontier.csv")).expect("frontier.csv"));
+    let rewards: Vec<f64> = column(&frontier, "reward_mean").iter().map(|reward| reward.parse().expect("a reward")).collect();
+    assert_eq!(rewards.len(), 3);
+    assert!(rewards.iter().all(|reward| (0.0..1.0).contains(reward)), "{rewards:?}");
+
+    // The reward in samples.csv is what `classify` says of the same text.
+    let samples = fs::read_to_string(folder.path().join("results/talk/samples.csv")).expect("samples.csv");
+    let samples: Vec<Vec<String>> = rows(&samples);
+    let (texts, rewards) = (column(&samples, "text"), column(&samples, "reward"));
+    fs::write(folder.path().join("samples.csv"), format!("text\n{}\n", texts.join("\n"))).expect("written");
+    let said = rows(&succeed(folder.path(), &["classify", "distilbert", "samples.csv"]));
+    for (row, reward) in said[1..].iter().zip(rewards) {
+        let score: f64 = row[2].parse().expect("a number");
+        let positive = if row[1] == "POSITIVE" { score } else { 1.0 - score };
+        assert!((positive - reward.parse::<f64>().expect("a number")).abs() < 1e-6, "{row:?}, {reward}");
+    }
+}
