@@ -22,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ops", &[]),
     ("plan", &["methods", "models", "resolve", "spec", "store"]),
     ("report", &["methods", "plan", "spec", "stages", "stats", "store"]),
-    ("resolve", &["data", "spec", "store"]),
+    ("resolve", &["data", "hub", "spec", "store"]),
     ("spec", &["methods", "models"]),
     ("stages", &["models", "plan", "report", "resolve", "spec", "store", "tasks", "train"]),
     ("stats", &[]),

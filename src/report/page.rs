@@ -112,13 +112,7 @@ pub fn page(
         section.table = Some(best_of_n_table(best_of_n));
     }
     sections.push(Section {
-        figure: drawn(
-            "",
-            figures,
-            "preferences",
-            "Held-out comparisons under every checkpoint's implicit reward, against its KL.",
-        )
-        .figure,
+        figure: drawn("", figures, "preferences", "Held-out comparisons under every checkpoint's implicit reward.").figure,
         ..held_out(collection, summary)
     });
     sections.push(drawn("Training", figures, "training", "Every run's training, step by step."));

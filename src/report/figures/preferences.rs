@@ -17,7 +17,7 @@ const COLUMNS: [Column; 3] = [
     ("loss", "−log σ(margin)", |row| (row.loss, row.loss_se)),
 ];
 
-/// Draws the figure; x is the checkpoint's KL to the reference.
+/// Draws the figure, step by step: one run that leaves the reference far behind would flatten all others against KL.
 pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
     if data.preferences.is_empty() {
         return None;
@@ -29,7 +29,7 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
             let points = track.rows.iter().filter_map(|at| {
                 let row = data.preferences.iter().find(|row| (&row.run, row.step) == (&at.run, at.step))?;
                 let (value, error) = value(row);
-                Some((at.kl_mean, value, half(error)))
+                Some((at.step as f64, value, half(error)))
             });
             Curve {
                 color: palette.color(track.method, track.params),
@@ -40,5 +40,5 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
         Plot { title: (*title).to_owned(), y: (*y).to_owned(), cut: *title != "accuracy", curves: curves.collect() }
     });
     let title = format!("{}: held-out comparisons (95% intervals, clustered by prompt)", data.study);
-    grid(&title, "KL(π ‖ π_ref), nats per sequence", plots.collect(), 3, &palette.entries(true))
+    grid(&title, "optimiser step", plots.collect(), 3, &palette.entries(true))
 }
