@@ -30,9 +30,16 @@ fn open_choices(study: &Study) -> Vec<String> {
     vec![
         format!(
             "{} held-out prompts, distinct and none of them a training prompt, with {} completion(s) each; the same prompts and the \
-             same random numbers for every policy. Few short prefixes are left once training prompts are taken out, so held-out \
-             prompts are longer than training prompts on average",
-            evaluation.prompts, evaluation.samples_per_prompt
+             same random numbers for every policy{}",
+            evaluation.prompts,
+            evaluation.samples_per_prompt,
+            match &study.task {
+                Task::Sentiment(_) => {
+                    ". Few short prefixes are left once training prompts are taken out, so held-out prompts are longer than training \
+                     prompts on average"
+                }
+                Task::Dialogue(_) => "",
+            }
         ),
         format!("completions of at most {} tokens; one that is longer is cut and counted in truncated_share", evaluation.max_new_tokens),
         "KL: the exact sum over the vocabulary at each step of sampled completions (kl_mean), and the sampled log-ratio beside it \
