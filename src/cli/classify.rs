@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::output::Output;
-use super::score::text;
+use super::score::{is_there, some_rows, text};
 use crate::data::read;
 use crate::error::{Error, Exit, Result};
 use crate::models::encoder::{Encoder, best};
@@ -39,12 +39,12 @@ impl Classify {
         let classifier = Classifier::load(&folder, &device)?;
         let tokenizer = Tokenizer::open(&folder)?;
         let labels = classifier.labels().to_vec();
-        let mut output = Output::create(self.out.as_deref())?;
+        let mut output = Output::create(self.out.as_deref(), &self.data)?;
         let logits = (0..labels.len()).map(|index| format!("logit_{index}"));
         let header: Vec<String> = ["row", "label", "score"].map(str::to_owned).into_iter().chain(logits).collect();
         output.fields(&header)?;
         let (mut waiting, mut first, mut cut) = (Vec::new(), 0, 0);
-        read::rows(&self.data, &mut |row| {
+        let count = read::rows(is_there(&self.data)?, &mut |row| {
             let (tokens, too_long) = classifier.encode(&tokenizer, text(&row, "text", &self.data)?)?;
             if tokens.is_empty() {
                 return Err(row.wrong(&self.data, "an empty text has no tokens to classify; give it one"));
@@ -57,6 +57,7 @@ impl Classify {
             Ok(())
         })?;
         write(&classifier, &labels, &waiting, first, &device, &mut output)?;
+        some_rows(count, &self.data)?;
         if cut > 0 {
             tell!("{cut} texts are longer than the model's context and were cut there");
         }

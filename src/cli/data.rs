@@ -1,9 +1,10 @@
 //! `dpo-lab data`
 
-use super::model::folder;
+use super::model::{downloads, folder};
 use crate::data::files;
 use crate::data::formats::{Example, Format, Options, Prompt, Turns, examples};
 use crate::error::{Error, Exit, Result};
+use crate::hub::{self, Hub};
 use crate::models::Tokenizer;
 use crate::models::chat::ChatTemplate;
 use crate::tasks::rows::{EncodedRow, LeftOut, RowEncoder};
@@ -14,7 +15,7 @@ use std::path::Path;
 /// which of them carry loss.
 #[derive(Debug, Args)]
 pub(super) struct Data {
-    /// Files or globs, of one format
+    /// Files or globs, of one format, or data sets of the hub as hub:OWNER/NAME
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// Show the first rows
@@ -59,7 +60,12 @@ struct Counts {
 
 impl Data {
     pub(super) fn run(self) -> Result<Exit> {
-        let paths = files::expand(&self.files, Path::new(""))?;
+        let (on_hub, local): (Vec<String>, Vec<String>) =
+            self.files.iter().cloned().partition(|name| name.starts_with(hub::PREFIX));
+        let mut paths = if local.is_empty() { Vec::new() } else { files::expand(&local, Path::new("."))? };
+        for name in on_hub {
+            paths.extend(Hub::new(self.offline)?.dataset(&name.parse()?, &mut downloads())?.1);
+        }
         let opened = match &self.model {
             Some(name) => {
                 let folder = folder(name, self.offline)?;

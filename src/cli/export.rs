@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// A run's last model as a folder that `transformers` opens.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// A run's name, or the start of it
+    /// A run's name, or as much of its start as no other run has
     run: String,
     /// Folder to make
     folder: PathBuf,
@@ -20,13 +20,14 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn run(self) -> Result<Exit> {
-        if self.folder.exists() && std::fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some()) {
-            let what = "is there and not empty; name a new folder";
+        let is_file = self.folder.is_file();
+        if is_file || std::fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some()) {
+            let what = if is_file { "is a file; name a new folder" } else { "is there and not empty; name a new folder" };
             return Err(Error::Usage(format!("error: {} {what}", self.folder.display())));
         }
         let store = Store::open(&self.results.results)?;
         for saved in studies(&self.results, &[])? {
-            let Some(run) = saved.runs.iter().find(|run| run.starts_with(&self.run)) else { continue };
+            let Some(run) = self.one_of(&saved.runs)? else { continue };
             let label = run.rsplit_once('-').map_or(run.as_str(), |(label, _)| label);
             let mut segments = saved.stages.iter().filter(|stage| stage.label.starts_with(&format!("train {label} ")));
             let last = segments.rfind(|stage| store.state(&stage.key) == State::Present);
@@ -41,6 +42,25 @@ impl Export {
             return Ok(Exit::Done);
         }
         Err(Error::Usage(format!("error: no study has a run `{}`\nhelp: runs.csv in a study's folder lists them", self.run)))
+    }
+}
+
+impl Export {
+    /// The run that was meant: by its whole name, or by a start that only one has.
+    fn one_of<'a>(&self, runs: &'a [String]) -> Result<Option<&'a String>> {
+        let matching: Vec<&String> = runs.iter().filter(|run| run.starts_with(&self.run)).collect();
+        match matching[..] {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            _ => match matching.iter().find(|run| ***run == self.run) {
+                Some(run) => Ok(Some(run)),
+                None => {
+                    let names: Vec<&str> = matching.iter().map(|run| run.as_str()).collect();
+                    let what = format!("`{}` can be any of {}", self.run, names.join(", "));
+                    Err(Error::Usage(format!("error: {what}\nhelp: write more of the name")))
+                }
+            },
+        }
     }
 }
 

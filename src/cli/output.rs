@@ -13,14 +13,16 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Finds out whether the file can be written before anything is computed.
-    pub(super) fn create(path: Option<&Path>) -> Result<Self> {
+    /// Finds out whether rows can be written before anything is computed. The file that they come from is not written over.
+    pub(super) fn create(path: Option<&Path>, input: &Path) -> Result<Self> {
         let (inner, file): (Box<dyn Write>, _) = match path {
             None => (Box::new(std::io::stdout()), None),
+            // A pipe or a device is written to, not replaced.
+            Some(path) if path.exists() && !path.is_file() => (Box::new(open(path)?), None),
             Some(path) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let file = NamedTempFile::new_in(folder).doing("write", path)?;
-                (Box::new(file.reopen().doing("write", path)?), Some((file, path.to_owned())))
+                let path = target(path, input)?;
+                let file = draft(&path)?;
+                (Box::new(file.reopen().doing("write", &path)?), Some((file, path)))
             }
         };
         Ok(Output { writer: csv::WriterBuilder::new().from_writer(BufWriter::new(inner)), file })
@@ -44,6 +46,40 @@ impl Output {
         file.persist(&path).map_err(|error| error.error).doing("write", &path)?;
         Ok(())
     }
+}
+
+fn open(path: &Path) -> Result<std::fs::File> {
+    if path.is_dir() {
+        return Err(Error::Usage(format!("error: {} is a folder\nhelp: name a file with --out", path.display())));
+    }
+    std::fs::OpenOptions::new().write(true).open(path).doing("write", path)
+}
+
+/// The file itself where a link is named, which must not be the input.
+fn target(path: &Path, input: &Path) -> Result<PathBuf> {
+    let Ok(real) = path.canonicalize() else { return Ok(path.to_owned()) };
+    if input.canonicalize().is_ok_and(|input| input == real) {
+        return Err(Error::Usage(format!(
+            "error: {} is where the rows come from\nhelp: name another file with --out",
+            path.display()
+        )));
+    }
+    Ok(real)
+}
+
+/// A file beside the one that it becomes, with the permissions that any new file gets.
+fn draft(path: &Path) -> Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder).map_err(|error| {
+        let why = if folder.is_dir() { error.to_string() } else { "the folder is not there".to_owned() };
+        Error::Usage(format!("error: cannot write {}: {why}\nhelp: give a folder that can be written with --out", path.display()))
+    })
 }
 
 /// Nobody reading any more is no failure: `dpo-lab score ... | head`.

@@ -25,24 +25,27 @@ pub(super) struct Sample {
     #[arg(long)]
     chat: bool,
     /// Completions of each prompt
-    #[arg(short, default_value_t = 1, value_parser = at_least_one, value_name = "N")]
-    n: usize,
+    #[arg(short, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST), value_name = "N")]
+    n: u64,
     /// Longest completion in tokens
     #[arg(long, default_value_t = 256, value_parser = at_least_one, value_name = "M")]
     max_new_tokens: usize,
     /// Divides the logits; 0 takes the most probable token
-    #[arg(long, default_value_t = 1.0, value_parser = temperature, value_name = "T")]
+    #[arg(long, default_value_t = 1.0, value_parser = temperature, allow_negative_numbers = true, value_name = "T")]
     temperature: f64,
     /// Draw from so many most probable tokens only; 0 is all
     #[arg(long, default_value_t = 0, value_name = "K")]
     top_k: usize,
     /// Draw from the most probable tokens that have this probability together
-    #[arg(long, default_value_t = 1.0, value_parser = share, value_name = "P")]
+    #[arg(long, default_value_t = 1.0, value_parser = share, allow_negative_numbers = true, value_name = "P")]
     top_p: f64,
     /// Seed of the draws
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
 }
+
+/// Completions that are kept in memory together, at most.
+const MOST: u64 = 4096;
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a whole number from 1".to_owned())
@@ -82,18 +85,20 @@ impl Sample {
                 return Ok(Exit::Done);
             }
             let line = line.trim_end_matches(['\n', '\r']);
-            if line.is_empty() {
+            if asks && line.is_empty() {
                 continue;
             }
             if !asks {
                 conversation.clear();
             }
-            self.answer(&policy, template.as_ref(), &mut conversation, line, turn, &device)?;
+            if !self.answer(&policy, template.as_ref(), &mut conversation, line, turn, &device)? {
+                return Ok(Exit::Done);
+            }
             turn += 1;
         }
     }
 
-    /// Writes the completions of one prompt; with a template, behind the messages before it.
+    /// Writes the completions of one prompt; with a template, behind the messages before it. Says whether anybody still reads.
     fn answer(
         &self,
         policy: &Policy,
@@ -102,7 +107,7 @@ impl Sample {
         prompt: &str,
         turn: u64,
         device: &Device,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let tokens = match template {
             Some(template) => {
                 conversation.push(Message { role: "user".into(), content: prompt.to_owned() });
@@ -120,21 +125,26 @@ impl Sample {
         }
         let Sample { temperature, top_k, top_p, .. } = *self;
         let max_new_tokens = self.max_new_tokens.min(room);
-        let sampling = Sampling { temperature, top_k, top_p, max_new_tokens, samples: self.n };
+        let sampling = Sampling { temperature, top_k, top_p, max_new_tokens, samples: self.n as usize };
         let ends = &policy.tokenizer.special().ends;
         let stream = |_: usize, sample: usize| Stream::new(self.seed, sample as u64, "sample", turn);
         if self.n > 1 {
-            let drawn = generate(&policy.decoder, &[tokens], ends, sampling, device, stream, |_| ());
+            let drawn = generate(&policy.decoder, std::slice::from_ref(&tokens), ends, sampling, device, stream, |_| ());
             for (index, completion) in drawn.iter().flatten().enumerate() {
-                say!("{}{}", if index > 0 { "\n" } else { "" }, policy.tokenizer.decode(&completion.tokens)?);
+                let mut text = policy.tokenizer.stream(&tokens);
+                let mut whole = String::new();
+                for token in &completion.tokens {
+                    whole.push_str(&text.push(*token)?.unwrap_or_default());
+                }
+                say!("{}{whole}{}", if index > 0 { "\n" } else { "" }, text.finish()?);
             }
-            return Ok(());
+            return Ok(true);
         }
         let (mut text, mut writer) = (policy.tokenizer.stream(&tokens), std::io::stdout());
-        let mut answer = String::new();
+        let (mut answer, mut is_read) = (String::new(), true);
         let mut show = |piece: String| {
-            // Nobody reading any more is no failure.
-            let _ = writer.write_all(piece.as_bytes()).and_then(|()| writer.flush());
+            // Nobody reading any more is no failure, but there is no use in going on.
+            is_read &= writer.write_all(piece.as_bytes()).and_then(|()| writer.flush()).is_ok();
             answer.push_str(&piece);
         };
         let completion = continue_one(&policy.decoder, &tokens, ends, sampling, device, stream(0, 0), |token| {
@@ -151,7 +161,7 @@ impl Sample {
         if template.is_some() {
             conversation.push(Message { role: "assistant".into(), content: answer.trim().to_owned() });
         }
-        Ok(())
+        Ok(is_read)
     }
 }
 

@@ -56,9 +56,9 @@ impl Score {
             let what = "scores sequences and predicts no tokens; use `dpo-lab classify`";
             return Err(Error::Data(format!("{} {what}", folder.display())));
         }
-        let mut output = Output::create(self.out.as_deref())?;
+        let mut output = Output::create(self.out.as_deref(), &self.data)?;
         let (mut waiting, mut first, mut without_start) = (Vec::new(), 0, 0);
-        read::rows(&self.data, &mut |row| {
+        let count = read::rows(is_there(&self.data)?, &mut |row| {
             let tokens = self.tokens(&row, &policy)?;
             without_start += usize::from(tokens.unscored > 0);
             waiting.push(tokens);
@@ -69,6 +69,7 @@ impl Score {
             Ok(())
         })?;
         score(&policy, &waiting, first, &device, &mut output)?;
+        some_rows(count, &self.data)?;
         if without_start > 0 {
             tell!(
                 "{without_start} rows have an empty prompt, and this model has no token that starts a text: they are scored from their \
@@ -100,6 +101,16 @@ impl Score {
         };
         Ok(Tokens { given, prompt_tokens, completion, unscored })
     }
+}
+
+/// A data file that is there.
+pub(super) fn is_there(path: &Path) -> Result<&Path> {
+    if path.is_file() { Ok(path) } else { Err(Error::Data(format!("there is no file {}; name a data file", path.display()))) }
+}
+
+/// No rows are a mistake, not a result.
+pub(super) fn some_rows(count: usize, path: &Path) -> Result<()> {
+    if count > 0 { Ok(()) } else { Err(Error::Data(format!("{}: no rows; give it rows, or name another file", path.display()))) }
 }
 
 /// A row's text in a column.

@@ -89,6 +89,8 @@ pub fn write(path: &Path, tensors: Vec<(String, Vec<usize>, Vec<f32>)>) -> Resul
         views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(Error::other)?));
     }
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    // Made here, it has the permissions of any new file; the library would make one for its owner alone.
+    std::fs::File::create(path).doing("write", path)?;
     safetensors::serialize_to_file(views, Some(metadata), path)
         .map_err(|error| Error::Other(format!("cannot write {}: {error}", path.display())))
 }

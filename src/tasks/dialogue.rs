@@ -54,6 +54,13 @@ pub fn comparisons(
     let encoder = RowEncoder { tokenizer, template, max_prompt_tokens, max_completion_tokens };
     let exclude: HashSet<&Vec<u32>> = exclude.into_iter().flatten().collect();
     let turns = if reading.multi_turn { Turns::Any } else { Turns::Single };
+    if files.iter().all(|file| file.side.is_some_and(|side| side != wanted)) {
+        let (side, word) = if held_out { ("held-out", "test") } else { ("training", "train") };
+        return Err(Error::Data(format!(
+            "the corpus has no {side} comparisons: add a file with \"{word}\" in its name, or give files whose names say neither train nor \
+             test, of which a tenth is held out"
+        )));
+    }
     let (mut rows, mut too_long, mut control, mut seen) = (Vec::new(), 0, 0, 0);
     let mut dropped = Vec::new();
     // Sides of one split are read together; files that say nothing are on both.

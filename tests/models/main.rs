@@ -100,6 +100,34 @@ fn an_empty_prompt_is_the_start_token_or_the_first_one() {
 }
 
 #[test]
+fn a_table_is_not_written_over_what_it_should_not_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    model(folder.path(), "llama_grouped", true);
+    let rows = "{\"prompt\": \"w5\", \"completion\": \"w6\"}\n";
+    fs::write(folder.path().join("rows.jsonl"), rows).expect("written");
+    let refused = |out: &str, says: &str| {
+        let output = lab(folder.path(), &["score", "llama_grouped", "rows.jsonl", "--out", out]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(says), "{said}");
+    };
+    refused("rows.jsonl", "is where the rows come from");
+    refused("nowhere/x.csv", "the folder is not there");
+    refused(".", "is a folder");
+    assert_eq!(fs::read_to_string(folder.path().join("rows.jsonl")).expect("read"), rows);
+    #[cfg(unix)]
+    {
+        fs::write(folder.path().join("real.csv"), "old").expect("written");
+        std::os::unix::fs::symlink("real.csv", folder.path().join("link.csv")).expect("a link");
+        succeed(folder.path(), &["score", "llama_grouped", "rows.jsonl", "--out", "link.csv"]);
+        assert!(folder.path().join("link.csv").is_symlink());
+        assert!(fs::read_to_string(folder.path().join("real.csv")).expect("read").starts_with("row,"));
+    }
+    fs::write(folder.path().join("empty.csv"), "prompt,completion\n").expect("written");
+    let output = lab(folder.path(), &["score", "llama_grouped", "empty.csv"]);
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("empty.csv: no rows"));
+}
+
+#[test]
 fn a_row_that_is_too_long_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     model(folder.path(), "llama_grouped", true);

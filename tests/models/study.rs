@@ -29,6 +29,7 @@ learning_rate = 1e-3
 warmup_steps = 1
 [method.dpo]
 beta = 0.1
+[method.preferred_ft]
 [evaluation]
 every = 2
 prompts = 6
@@ -75,12 +76,15 @@ fn a_study_on_given_comparisons_trains_measures_and_exports() {
     assert!(column(&frontier, "reward_mean").iter().all(String::is_empty));
     assert!(column(&frontier, "kl_mean").iter().all(|kl| kl.parse::<f64>().is_ok()));
     let preferences = table("preferences.csv");
-    assert_eq!(column(&preferences, "step"), ["0", "2", "4"]);
-    assert_eq!(column(&preferences, "comparisons"), ["6", "6", "6"]);
+    assert_eq!(column(&preferences, "step"), ["0", "2", "4", "0", "2", "4"]);
+    assert!(column(&preferences, "comparisons").iter().all(|count| count == "6"));
     assert_eq!(column(&preferences, "accuracy")[0], "0.5", "the reference prefers nothing");
     assert!(folder.path().join("results/talk/figures/preferences.png").is_file());
     assert!(!folder.path().join("results/talk/figures/frontier.png").exists());
     let run = column(&frontier, "run")[0].clone();
+    for start in ["", "nothing"] {
+        assert_eq!(lab(folder.path(), &["export", start, "out"]).status.code(), Some(2), "no one run is called {start:?}");
+    }
     let training =
         rows(&fs::read_to_string(folder.path().join("results/talk/runs").join(&run).join("train.csv")).expect("train.csv"));
     let loss: f64 = column(&training, "loss")[0].parse().expect("a number");
@@ -99,6 +103,14 @@ fn a_study_on_given_comparisons_trains_measures_and_exports() {
     let [before, after] = ["llama_tied", "out"].map(|name| succeed(folder.path(), &["score", name, "rows.csv"]));
     assert_ne!(before, after);
     assert_eq!(lab(folder.path(), &["export", &run, "out"]).status.code(), Some(2), "a folder with files stays");
+}
+
+#[test]
+fn a_side_that_is_missing_is_named() {
+    let folder = lab_with_study();
+    let output = lab(folder.path(), &["run", "study.toml", "--set", "task.dialogue.corpus=\"pairs_train.jsonl\""]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("no held-out comparisons: add a file with \"test\" in its name"), "{said}");
 }
 
 #[test]
@@ -169,7 +181,7 @@ fn a_pretrained_classifier_is_the_true_reward() {
     succeed(folder.path(), &["run", "study.toml", "-q"]);
     let frontier = rows(&fs::read_to_string(folder.path().join("results/talk/frontier.csv")).expect("frontier.csv"));
     let rewards: Vec<f64> = column(&frontier, "reward_mean").iter().map(|reward| reward.parse().expect("a reward")).collect();
-    assert_eq!(rewards.len(), 3);
+    assert_eq!(rewards.len(), 6);
     assert!(rewards.iter().all(|reward| (0.0..1.0).contains(reward)), "{rewards:?}");
 
     // The reward in samples.csv is what `classify` says of the same text.
