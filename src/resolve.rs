@@ -1,9 +1,9 @@
 //! From names in an experiment file to data and models with digests: the only step before planning that reads files.
 
-use crate::data::reviews;
+use crate::data::{formats, reviews};
 use crate::error::{Error, Result};
 use crate::hub::{self, Hub, Progress};
-use crate::spec::{Reward, Study};
+use crate::spec::{Reward, Study, Task};
 use crate::store::FileRecord;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -105,6 +105,9 @@ pub fn resolve(study: &Study, folders: Folders<'_>, mut fetch: Fetch<'_>) -> Res
         _ => None,
     };
     let corpus = corpus(study.task.corpus(), folders.corpus, &mut fetch, &mut sources).map_err(|error| (Of::Corpus, error))?;
+    if let (Task::Dialogue(_), Corpus::Files(files)) = (&study.task, &corpus) {
+        files.iter().try_for_each(|file| has_comparisons(&file.path)).map_err(|error| (Of::Corpus, error))?;
+    }
     Ok(Resolved { corpus, model: base, classifier, sources })
 }
 
@@ -158,6 +161,16 @@ fn corpus(names: &[String], folder: &Path, fetch: &mut Fetch<'_>, sources: &mut 
         files.extend(found);
     }
     Ok(Corpus::Files(files))
+}
+
+/// Found by a file's first row, before anything runs.
+fn has_comparisons(path: &Path) -> Result<()> {
+    let format = formats::of_file(path)?;
+    if format.has_comparisons() {
+        return Ok(());
+    }
+    let what = format!("is of the format {}, which has no chosen and rejected completions", format.name());
+    Err(Error::Data(format!("{} {what}", path.display())))
 }
 
 fn data_files(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {

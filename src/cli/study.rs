@@ -2,9 +2,10 @@
 
 use super::StudyArguments;
 use crate::error::{Doing, Error, Result};
+use crate::models::chat::ChatTemplate;
 use crate::plan::{self, Plan, Saved, SavedStage};
-use crate::resolve::{self, Fetch, Folders, Resolved};
-use crate::spec::{self, Run, Study};
+use crate::resolve::{self, BaseModel, Fetch, Folders, Resolved};
+use crate::spec::{self, Run, Study, Task};
 use crate::store::{Key, State, Store, write_atomically};
 use burn::tensor::Device;
 use std::collections::{BTreeSet, HashSet};
@@ -52,6 +53,13 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
         }
         other => other,
     })?;
+    if let (Task::Dialogue(task), BaseModel::Folder(model)) = (&loaded.study.task, &resolved.model)
+        && task.chat
+        && ChatTemplate::open(&model.path)?.is_none()
+    {
+        let what = format!("{} has no chat template", model.path.display());
+        return Err(loaded.mistake("task.dialogue.chat", what, "set it to false: prompts are transcripts then"));
+    }
     let study = loaded.study;
     let selected = select(&study, &arguments.only)?;
     let plan = plan::build(&study, &resolved);

@@ -116,11 +116,16 @@ fn a_side_that_is_missing_is_named() {
 #[test]
 fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
     let folder = lab_with_study();
+    fs::write(folder.path().join("texts.csv"), "text,label\nw5,1\n").expect("written");
+    fs::write(folder.path().join("odd.csv"), "a,b\nw5,1\n").expect("written");
     for (set, says) in [
         ("model.base=\"nowhere\"", "nowhere is no folder with a config.json"),
         ("model.base=\"builtin:tiny\"", "no words for real dialogues"),
         ("task.dialogue.corpus=\"none_*.jsonl\"", "no file matches"),
         ("task.dialogue.max_prompt_tokens=0", "a longest length of 0"),
+        ("task.dialogue.corpus=\"texts.csv\"", "texts.csv is of the format imdb, which has no chosen and rejected"),
+        ("task.dialogue.corpus=\"odd.csv\"", "odd.csv, row 1"),
+        ("task.dialogue.chat=true", "llama_tied has no chat template"),
     ] {
         let output = lab(folder.path(), &["check", "study.toml", "--set", set]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -109,6 +109,11 @@ impl Format {
         Format::Completion,
     ];
 
+    /// Whether its rows have a better and a worse completion.
+    pub fn has_comparisons(self) -> bool {
+        matches!(self, Format::Dialogue | Format::SummaryComparison | Format::Preference | Format::ShareGpt)
+    }
+
     /// Its name in an experiment file.
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]
@@ -137,6 +142,21 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, String> {
         let unknown = || format!("unknown format {}; the formats are {}", read::quoted(name), Format::NAMES.join(", "));
         Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(unknown)
+    }
+}
+
+/// The format of a file's first row.
+pub fn of_file(path: &Path) -> Result<Format> {
+    let mut found = None;
+    let read = read::rows(path, &mut |row| {
+        found = Some(recognise(&row.fields).map_err(|what| row.wrong(path, what)));
+        // Nothing else is read.
+        Err(Error::Interrupted)
+    });
+    match (found, read) {
+        (Some(found), _) => found,
+        (None, Ok(_)) => Err(Error::Data(format!("{}: no rows; give it rows, or leave the file out", path.display()))),
+        (None, Err(error)) => Err(error),
     }
 }
 
