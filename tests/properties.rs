@@ -121,3 +121,14 @@ proptest! {
         prop_assert_eq!(names.len(), runs.len(), "names are unique");
     }
 }
+
+#[test]
+fn another_reward_takes_the_place_of_the_one_below() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("study.toml");
+    let text = "name = \"s\"\n[task.sentiment]\ncorpus = \"x.csv\"\nreward = { fit = \"linear\" }\n[method.dpo]\n";
+    std::fs::write(&path, text).expect("written");
+    let over = ["task.sentiment.reward={ classifier = \"judge\" }".to_owned()];
+    let study = spec::load(&path, &over).unwrap_or_else(|error| panic!("{error}")).study;
+    assert_eq!(study.task.reward(), Some(&spec::Reward::Classifier("judge".into())));
+}

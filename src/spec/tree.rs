@@ -44,10 +44,16 @@ fn shift(value: Value, offset: usize) -> Value {
     Spanned::new(span.start + offset..span.end + offset, value)
 }
 
+/// Tables that say which of several things is meant, so that another choice takes the place of the one below.
+const CHOICES: [&str; 1] = ["reward"];
+
 /// Puts `over` on top of `base`: tables merge, everything else is replaced.
 pub fn merge(base: &mut Table, over: Table) {
     for (key, value) in over {
         let span = value.span();
+        if CHOICES.contains(&key.get_ref().as_ref()) {
+            base.remove(key.get_ref().as_ref());
+        }
         match (base.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.into_inner()) {
             (Some(DeValue::Table(below)), DeValue::Table(above)) => {
                 // The range of the upper table stands for both: messages about a missing key then point at the user's table.
