@@ -21,7 +21,7 @@ fn folder(tokenizer: &Tokenizer, files: &[(&str, Value)]) -> tempfile::TempDir {
 fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
     if !path.exists() {
-        println!("skipped: real data: {} is not there", path.display());
+        tell!("skipped: real data: {} is not there", path.display());
         return None;
     }
     Some(path)
