@@ -1,8 +1,9 @@
 //! Reads an experiment file: what was written becomes what is meant, here and nowhere else.
 
 use super::source::{Problem, Sources, Span};
-use super::study::{LanguageModelTraining, Optimisation, RewardModelTraining, Run, Study, Task, TrainingSize};
+use super::study::{LanguageModelTraining, Optimisation, RewardModelTraining, Run, Study, TrainingSize};
 use super::sweep::{self, Point, Sweep};
+use super::task::task;
 use super::tree::{self, Table};
 use super::{paper, validate};
 use crate::error::{Doing, Error, Result};
@@ -10,7 +11,6 @@ use crate::methods::Method;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use toml::Spanned;
 use toml::de::DeValue;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -46,7 +46,7 @@ pub fn load(file: &Path, overrides: &[String]) -> Result<Loaded> {
     Ok(Loaded { study, folder: folder.to_owned(), overrides: overrides.to_vec(), sources, tables })
 }
 
-enum Failure {
+pub(super) enum Failure {
     Problems(Vec<Problem>),
     Io(Error),
 }
@@ -201,96 +201,6 @@ fn language_model(tables: &mut Table, name: &str) -> Result<LanguageModelTrainin
 /// Moves the entries with these keys into a table of their own.
 fn split(table: &mut Table, keys: &[&str]) -> Table {
     keys.iter().filter_map(|key| table.remove_entry(*key)).collect()
-}
-
-fn task(tables: &mut Table) -> Result<Task, Failure> {
-    const KNOWN: &[&str] = &["sentiment", "dialogue"];
-    let (mut table, at) = tree::take_table(tables, "task")?;
-    let missing = || Problem { span: at.clone(), what: "the experiment file has no task".into(), hint: None };
-    let Some((name, value)) = table.iter().next().map(|(name, value)| (name.clone(), value.clone())) else {
-        return Err(missing().hint("add [task.sentiment] or [task.dialogue]").into());
-    };
-    if !KNOWN.contains(&name.get_ref().as_ref()) {
-        return Err(Problem::at(name.span(), format!("unknown task `{}`", name.get_ref()))
-            .hint(tree::nearest(name.get_ref(), KNOWN))
-            .into());
-    }
-    if table.len() > 1 {
-        return Err(missing().hint("a study has one task: keep one [task.*]").into());
-    }
-    if name.get_ref() == "dialogue" {
-        return dialogue(&mut table, &name, value.span());
-    }
-    let (mut sentiment, _) = tree::take_table(&mut table, "sentiment")?;
-    let corpus = sentiment.get("corpus").map(|corpus| corpus.get_ref());
-    let builtin = corpus.is_none_or(|corpus| corpus.as_str().is_some_and(|name| name.starts_with("builtin:")));
-    let defaults = [
-        ("corpus", "\"builtin:reviews\""),
-        ("reward", if builtin { "\"builtin:sentiment\"" } else { "{ fit = \"linear\" }" }),
-        ("prefix_tokens", "[2, 8]"),
-        ("prompts", "2000"),
-        ("completions", "4"),
-        ("max_new_tokens", "24"),
-        ("labels", "\"hard\""),
-        ("reward_scale", "1.0"),
-        ("label_noise", "0.0"),
-    ];
-    with_defaults(&mut sentiment, &name, &defaults)?;
-    wrap(&mut sentiment, "corpus", as_list);
-    wrap(&mut sentiment, "reward", |value| {
-        let span = value.span();
-        let Some(name) = value.get_ref().as_str().and_then(|text| text.strip_prefix("builtin:")) else { return value };
-        let inner = Spanned::new(span.clone(), DeValue::String(name.to_owned().into()));
-        Spanned::new(span.clone(), DeValue::Table([(tree::key("builtin", span), inner)].into_iter().collect()))
-    });
-    Ok(Task::Sentiment(tree::read(sentiment, value.span())?))
-}
-
-fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Task, Failure> {
-    let (mut dialogue, _) = tree::take_table(table, "dialogue")?;
-    if !dialogue.contains_key("corpus") {
-        let what = "`corpus` is missing: this task has no built-in one";
-        return Err(Problem::at(name.span(), what)
-            .hint("name files of comparisons, for example corpus = \"data/hh_*.jsonl.gz\"")
-            .into());
-    }
-    let defaults = [
-        ("pairs", "0"),
-        ("multi_turn", "false"),
-        ("chat", "false"),
-        ("max_prompt_tokens", "256"),
-        ("max_completion_tokens", "256"),
-    ];
-    with_defaults(&mut dialogue, name, &defaults)?;
-    wrap(&mut dialogue, "corpus", as_list);
-    Ok(Task::Dialogue(tree::read(dialogue, span)?))
-}
-
-/// Adds what a table does not say.
-fn with_defaults(table: &mut Table, name: &tree::Key, defaults: &[(&'static str, &'static str)]) -> Result<(), Failure> {
-    for (key, value) in defaults {
-        if !table.contains_key(*key) {
-            let value = DeValue::parse(value).map_err(|error| tree::explain(&error, name.span()))?;
-            table.insert(tree::key(key, name.span()), Spanned::new(name.span(), value.into_inner()));
-        }
-    }
-    Ok(())
-}
-
-/// One string as a list of one.
-fn as_list(value: tree::Value) -> tree::Value {
-    let span = value.span();
-    match value.get_ref() {
-        DeValue::String(_) => Spanned::new(span, DeValue::Array([value].into_iter().collect())),
-        _ => value,
-    }
-}
-
-/// Rewrites one value, if it is there.
-fn wrap(table: &mut Table, key: &str, rewrite: impl FnOnce(tree::Value) -> tree::Value) {
-    if let Some((key, value)) = table.remove_entry(key) {
-        table.insert(key, rewrite(value));
-    }
 }
 
 fn runs(

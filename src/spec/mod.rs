@@ -5,6 +5,7 @@ mod paper;
 mod source;
 mod study;
 mod sweep;
+mod task;
 pub mod tree;
 mod validate;
 
