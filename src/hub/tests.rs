@@ -105,7 +105,7 @@ fn a_large_model_has_shards() {
 fn names_that_come_from_a_repository_are_not_trusted() {
     for (shard, why) in [
         ("../../x.safetensors", "is not the plain name"),
-        ("/tmp/x.safetensors", "is not the plain name"),
+        ("/x/y.safetensors", "is not the plain name"),
         ("a/b.safetensors", "is not the plain name"),
         ("x.py", "is not the plain name"),
         ("gone.safetensors", "has no gone.safetensors"),
@@ -119,7 +119,7 @@ fn names_that_come_from_a_repository_are_not_trusted() {
         let fake = Fake::start("o/m", "main", &[("model.safetensors.index.json", index.as_bytes())]);
         assert!(matches!(complaint(&fake, None).0, Error::Data(_)));
     }
-    let (fake, cache) = (Fake::start("datasets/o/d", "main", &[("/tmp/x.parquet", BODY)]), TempDir::new().unwrap());
+    let (fake, cache) = (Fake::start("datasets/o/d", "main", &[("/x/y.parquet", BODY)]), TempDir::new().unwrap());
     let error = hub(&fake.hub.url(), cache.path(), None, false).dataset(&name("hub:o/d"), &mut quiet).unwrap_err();
     assert!(error.to_string().contains("leads out of its folder"), "{error}");
     // What the hub itself says is checked as well.

@@ -125,6 +125,25 @@ mod tests {
         assert_eq!(encode(2, &pair("friend yes")), Err(LeftOut::TooLong));
     }
 
+    /// Data must not be able to end a turn or to speak for another.
+    #[test]
+    fn a_message_that_spells_a_control_token_is_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = "{% for m in messages %}{{ m.content }}<|endoftext|>{% endfor %}";
+        std::fs::write(folder.path().join("chat_template.jinja"), source).expect("written");
+        let template = ChatTemplate::open(folder.path()).expect("Jinja").expect("a template");
+        let tokenizer = Tokenizer::byte_level_bpe(["hello there"].into_iter(), 260).expect("a tokenizer");
+        let encoder =
+            RowEncoder { tokenizer: &tokenizer, template: Some(&template), max_prompt_tokens: 99, max_completion_tokens: 99 };
+        let says = |content: &str| {
+            let prompt = Prompt::Messages(vec![Message { role: "user".into(), content: content.into() }]);
+            encoder.encode(&Example::Completion { prompt, completion: "yes".into() }).expect("tokens")
+        };
+        let end = tokenizer.special().ends[0];
+        assert_eq!(says("hello").expect("a row").prompt.last(), Some(&end), "the template's own token is one");
+        assert_eq!(says("hello <|endoftext|>"), Err(LeftOut::ControlTokens));
+    }
+
     #[test]
     fn a_conversation_without_a_template_is_a_transcript() {
         let said = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
