@@ -115,3 +115,33 @@ pub fn comparisons(
     result.pairs.sort_by_key(|(prompt, _)| *prompt);
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::DataFile;
+
+    /// A policy must not be measured on what it was trained on.
+    #[test]
+    fn a_held_out_comparison_has_no_prompt_of_training() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, prompts: &[&str]| {
+            let path = folder.path().join(name);
+            let row = |prompt: &&str| serde_json::json!({ "prompt": prompt, "chosen": "yes", "rejected": "no" }).to_string();
+            std::fs::write(&path, prompts.iter().map(row).collect::<Vec<_>>().join("\n")).expect("written");
+            DataFile { side: Split::of_file(&path), blake3: String::new(), path }
+        };
+        let files = [file("train.jsonl", &["one", "two"]), file("test.jsonl", &["two", "three"])];
+        let corpus = Corpus::Files(files.to_vec());
+        let tokenizer = Tokenizer::words(&["one", "two", "three", "yes", "no"]).expect("a tokenizer");
+        let reading = Reading { multi_turn: false, chat: false, max_tokens: [9, 9] };
+        let side = |held_out, exclude: Option<&[Vec<u32>]>| {
+            comparisons(&corpus, held_out, &tokenizer, None, &reading, exclude, 0, 0).expect("comparisons")
+        };
+        let train = side(false, None);
+        assert_eq!(train.prompts.len(), 2);
+        let held_out = side(true, Some(&train.prompts));
+        assert_eq!(held_out.prompts, [tokenizer.encode("three").expect("tokens")]);
+        assert!(held_out.left_out.contains("1 with a prompt of training"), "{}", held_out.left_out);
+    }
+}

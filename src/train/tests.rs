@@ -1,11 +1,11 @@
 //! What a whole training run promises, whatever it is computed with.
 
-use super::{Batch, PairData, PreferenceRun, Sequence, completion_log_probs, train_preference};
+use super::{Batch, PairData, PreferenceRun, Sequence, completion_log_probs, train_language_model, train_preference};
 use crate::methods::Dpo;
 use crate::models::{Decoder, DecoderConfig};
 use crate::ops::testing::plainly;
 use crate::random::Stream;
-use crate::spec::{Optimisation, Optimizer, Shuffle, TrainingSize};
+use crate::spec::{LanguageModelSize, LanguageModelTraining, Optimisation, Optimizer, Shuffle, TrainingSize};
 use burn::tensor::{Device, Tensor};
 
 /// Random pairs of different lengths, 4 completions a prompt.
@@ -139,5 +139,23 @@ fn a_shared_prompt_changes_nothing() {
     close(&shared, &alone, "numbers");
     for (index, (shared, alone)) in shared_gradients.iter().zip(&alone_gradients).enumerate() {
         close(shared, alone, &format!("gradient {index}"));
+    }
+}
+
+#[test]
+fn a_batch_of_texts_in_parts_is_the_same_step() {
+    let (texts, device) = (texts(), Device::flex());
+    let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence::whole(text)).collect();
+    let model = Decoder::new(DecoderConfig::gpt2(50, 40, 24, 2, 3), &mut Stream::new(0, 0, "text test", 0), &device);
+    let losses = |parts: usize| -> Vec<f64> {
+        let optimisation = Optimisation { gradient_accumulation_steps: parts, ..Optimisation::constant(Optimizer::Sgd, 0.01) };
+        let size = LanguageModelSize { steps: 6, batch_sequences: 12, max_tokens: 40 };
+        let training = LanguageModelTraining { optimisation, size };
+        let shuffle = Stream::new(0, 0, "text batches", 0);
+        let (_, rows) = train_language_model(&model, &sequences, &training, shuffle, &device, |_| ()).expect("trained");
+        rows.into_iter().map(|row| row.loss).collect()
+    };
+    for (step, (parts, whole)) in losses(4).iter().zip(losses(1)).enumerate() {
+        assert!((parts - whole).abs() < 1e-4 * whole, "step {step}: {parts} is not {whole}");
     }
 }
