@@ -3,7 +3,7 @@
 use crate::data::{formats, reviews};
 use crate::error::{Error, Result};
 use crate::hub::{self, Hub, Progress};
-use crate::spec::{Reward, Study, Task};
+use crate::spec::{Reward, Study, Task, World};
 use crate::store::FileRecord;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,8 @@ pub enum Corpus {
     Files(Vec<DataFile>),
     /// Names on the hub that are not on this machine.
     Hub(Vec<String>),
+    /// A world that can be enumerated.
+    Oracle(World),
 }
 
 /// The model that a study starts from.
@@ -72,7 +74,7 @@ impl Resolved {
     pub fn unresolved(&self) -> Option<String> {
         let of_corpus = match &self.corpus {
             Corpus::Hub(names) => names.clone(),
-            Corpus::Builtin(_) | Corpus::Files(_) => Vec::new(),
+            Corpus::Builtin(_) | Corpus::Files(_) | Corpus::Oracle(_) => Vec::new(),
         };
         let models = [Some(&self.model), self.classifier.as_ref()].into_iter().flatten();
         let of_models = models.filter_map(|model| match model {
@@ -104,7 +106,12 @@ pub fn resolve(study: &Study, folders: Folders<'_>, mut fetch: Fetch<'_>) -> Res
         }
         _ => None,
     };
-    let corpus = corpus(study.task.corpus(), folders.corpus, &mut fetch, &mut sources).map_err(|error| (Of::Corpus, error))?;
+    let corpus = match &study.task {
+        Task::Oracle(task) => Corpus::Oracle(task.world.clone()),
+        Task::Sentiment(_) | Task::Dialogue(_) => {
+            corpus(study.task.corpus(), folders.corpus, &mut fetch, &mut sources).map_err(|error| (Of::Corpus, error))?
+        }
+    };
     if let (Task::Dialogue(_), Corpus::Files(files)) = (&study.task, &corpus) {
         files.iter().try_for_each(|file| has_comparisons(&file.path)).map_err(|error| (Of::Corpus, error))?;
     }

@@ -24,10 +24,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("report", &["methods", "plan", "spec", "stages", "stats", "store"]),
     ("resolve", &["data", "hub", "spec", "store"]),
     ("spec", &["methods", "models"]),
-    ("stages", &["models", "plan", "report", "resolve", "spec", "store", "tasks", "train"]),
+    ("stages", &["methods", "models", "plan", "report", "resolve", "spec", "stats", "store", "tasks", "train"]),
     ("stats", &[]),
     ("store", &[]),
-    ("tasks", &["data", "models", "resolve"]),
+    ("tasks", &["data", "models", "resolve", "spec"]),
     ("train", &["methods", "models", "ops", "report", "spec"]),
 ];
 

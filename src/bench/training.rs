@@ -6,7 +6,7 @@ use crate::methods::Dpo;
 use crate::ops;
 use crate::random::Stream;
 use crate::spec::{Optimisation, Optimizer, Shuffle, TrainingSize};
-use crate::train::{Output, PairData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
+use crate::train::{Example, Output, PreferenceData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -68,13 +68,13 @@ impl Workload {
         Ok(Workload { sequences, batch_pairs })
     }
 
-    fn data(&self) -> PairData<'_> {
+    fn data(&self) -> PreferenceData<'_> {
         let count = self.sequences.len();
-        PairData {
+        PreferenceData {
             sequences: self.sequences.iter().map(|[prompt, completion]| Sequence { prompt, completion }).collect(),
             prompt_of: (0..count).map(|index| index / 2).collect(),
-            pairs: (0..count).step_by(2).map(|chosen| (chosen, chosen + 1)).collect(),
-            reference: None,
+            examples: (0..count).step_by(2).map(|chosen| Example::Pair(chosen, chosen + 1)).collect(),
+            ..PreferenceData::default()
         }
     }
 }
@@ -104,7 +104,7 @@ pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Dev
     data.reference = Some(completion_log_probs(&subject.model, &data.sequences, device, |_| ()));
     let batch_pairs = workload.batch_pairs;
     let run = PreferenceRun {
-        objective: &Dpo { beta: 0.1 },
+        objective: &Dpo::default(),
         optimisation: &optimisation(),
         size: &TrainingSize { steps, batch_pairs, shuffle: Shuffle::Prompts, checkpoint_every: steps },
         first: 0,

@@ -1,6 +1,6 @@
 //! Conservative DPO: DPO with smoothed labels (Mitchell 2023, "A note on DPO with noisy preferences").
 
-use super::{Objective, Parameters, PreferenceBatch, Role, batch::PairLogProbs, dpo, must_be_positive};
+use super::{Objective, Parameters, PreferenceBatch, Role, dpo, must_be_label_smoothing, must_be_positive};
 use burn::tensor::{Tensor, activation::log_sigmoid};
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +16,13 @@ pub struct Cdpo {
     pub label_smoothing: f64,
 }
 
-fn default_label_smoothing() -> f64 {
+pub(super) fn default_label_smoothing() -> f64 {
     0.1
 }
 
 /// -(1 - eps) log sigma(beta m) - eps log sigma(-beta m) with DPO's margin m, `[pairs]`.
-pub fn cdpo_loss(log_probs: PairLogProbs, beta: f64, label_smoothing: f64) -> Tensor<1> {
-    let logits = dpo::margin(log_probs).mul_scalar(beta);
+pub fn cdpo_loss(margins: Tensor<1>, beta: f64, label_smoothing: f64) -> Tensor<1> {
+    let logits = margins.mul_scalar(beta);
     log_sigmoid(logits.clone()).mul_scalar(-(1.0 - label_smoothing)) - log_sigmoid(logits.neg()).mul_scalar(label_smoothing)
 }
 
@@ -40,7 +40,7 @@ impl Objective for Cdpo {
     }
 
     fn loss(&self, batch: &PreferenceBatch) -> Tensor<1> {
-        cdpo_loss(batch.pairs(), self.beta, self.label_smoothing)
+        cdpo_loss(batch.margins(batch.log_ratios()), self.beta, self.label_smoothing)
     }
 }
 
@@ -50,10 +50,7 @@ impl Parameters for Cdpo {
     }
 
     fn problems(&self) -> Vec<(&'static str, String, String)> {
-        let smoothing = (!(0.0..0.5).contains(&self.label_smoothing)).then(|| {
-            let what = format!("`label_smoothing` must be at least 0 and below 0.5, not {}", self.label_smoothing);
-            ("label_smoothing", what, "at 0.5 the labels say nothing".to_owned())
-        });
-        must_be_positive("beta", self.beta, "the paper uses 0.05 to 5").into_iter().chain(smoothing).collect()
+        let beta = must_be_positive("beta", self.beta, "the paper uses 0.05 to 5");
+        beta.into_iter().chain(must_be_label_smoothing(self.label_smoothing)).collect()
     }
 }

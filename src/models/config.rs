@@ -38,6 +38,8 @@ pub struct DecoderConfig {
     pub tied: bool,
     /// Scores of a sequence that are read off its last token; 0 for a model that predicts tokens.
     pub scores: usize,
+    /// Whether a value of every position is estimated, too: only while a policy is reinforced, never in files.
+    pub value: bool,
 }
 
 /// A normalisation.
@@ -99,6 +101,8 @@ pub enum Place {
     Head,
     /// Rows that give scores.
     Score,
+    /// The row that gives values, with a bias as one more column.
+    Value,
 }
 
 /// A weight of a block.
@@ -163,6 +167,7 @@ impl DecoderConfig {
             query_key_norm: false,
             tied: true,
             scores: 0,
+            value: false,
         }
     }
 
@@ -189,6 +194,9 @@ impl DecoderConfig {
             places.push((Place::Score, vec![self.scores, width]));
         } else if !self.tied {
             places.push((Place::Head, vec![self.vocabulary, width + usize::from(self.biases.head)]));
+        }
+        if self.value {
+            places.push((Place::Value, vec![1, width + 1]));
         }
         places
     }

@@ -6,10 +6,12 @@ use super::hf::Origin;
 use super::parameters::{Parameter, Parameters, tensor};
 use crate::ops;
 use crate::random::Stream;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Contexts whose next tokens are looked at together.
+const CONTEXTS: usize = 256;
 /// Standard deviation of GPT-2's initial weights.
 const INITIAL_DEVIATION: f64 = 0.02;
 
@@ -79,6 +81,30 @@ impl Decoder {
         Decoder::from_parts(config, parameters, self.origin.clone())
     }
 
+    /// The same model with a value head of zeros: every position is worth 0 before training.
+    pub fn with_value_head(&self, device: &Device) -> Self {
+        let shape = vec![1, self.config.width + 1];
+        let value = tensor(vec![0.0; self.config.width + 1], device);
+        let head = Parameter { name: Place::Value.to_string(), shape, value };
+        self.with_given_value_head(head)
+    }
+
+    /// The same model with this value head.
+    pub fn with_given_value_head(&self, head: Parameter) -> Self {
+        let mut parameters = self.parameters.clone();
+        parameters.0.push(head);
+        let config = DecoderConfig { value: true, ..self.config.clone() };
+        Decoder::from_parts(config, parameters, self.origin.clone())
+    }
+
+    /// The policy and its value head, for a model that has one.
+    pub fn without_value_head(&self) -> (Self, Option<Parameter>) {
+        let mut parameters = self.parameters.clone();
+        let head = self.index.get(&Place::Value).map(|index| parameters.0.remove(*index));
+        let config = DecoderConfig { value: false, ..self.config.clone() };
+        (Decoder::from_parts(config, parameters, self.origin.clone()), head)
+    }
+
     /// Whether work is shared out by sequences, with gradients and a pass over the weights for each thread, rather than within
     /// operations: up to 16 million weights.
     pub fn is_small(&self) -> bool {
@@ -126,6 +152,12 @@ impl Decoder {
         hidden.matmul(self.matrix(Place::Score).transpose())
     }
 
+    /// Values `[rows]` of final hidden states, for a model with a value head.
+    pub fn values(&self, hidden: Tensor<2>) -> Tensor<1> {
+        let ones = Tensor::ones([hidden.dims()[0], 1], &hidden.device());
+        Tensor::cat(vec![hidden, ones], 1).matmul(self.matrix(Place::Value).transpose()).squeeze_dim(1)
+    }
+
     /// Scores of each whole sequence, read off its last token, for a model that has some.
     pub fn classify(&self, sequences: &[Vec<u32>], device: &Device) -> Vec<Vec<f32>> {
         let mut all = Vec::with_capacity(sequences.len());
@@ -134,6 +166,28 @@ impl Decoder {
             let last = Tensor::from_data([sequence.len().saturating_sub(1) as i32], device);
             let hidden = self.hidden(&placed, &[ops::Family::single(sequence.len())]).select(0, last);
             all.push(self.scores(hidden).to_data().iter::<f32>().collect());
+        }
+        all
+    }
+
+    /// log p of every next token after each of these contexts, `[contexts][vocabulary]` in f64.
+    pub fn next_token_log_probs(&self, contexts: &[Vec<u32>], device: &Device) -> Vec<Vec<f64>> {
+        let mut all = Vec::with_capacity(contexts.len());
+        for chunk in contexts.chunks(CONTEXTS) {
+            let placed: Vec<(u32, usize)> = chunk.iter().flat_map(|tokens| tokens.iter().copied().zip(0..)).collect();
+            let families: Vec<ops::Family> = chunk.iter().map(|tokens| ops::Family::single(tokens.len())).collect();
+            let ends = chunk.iter().scan(0, |end, tokens| {
+                *end += tokens.len();
+                Some(*end as i32 - 1)
+            });
+            let last = Tensor::from_data(TensorData::new(ends.collect(), [chunk.len()]), device);
+            let logits = self.logits(self.hidden(&placed, &families).select(0, last)).to_data();
+            let logits: Vec<f64> = logits.iter::<f32>().map(f64::from).collect();
+            all.extend(logits.chunks_exact(self.config.vocabulary).map(|logits| {
+                let greatest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let total = greatest + logits.iter().map(|logit| (logit - greatest).exp()).sum::<f64>().ln();
+                logits.iter().map(|logit| logit - total).collect()
+            }));
         }
         all
     }

@@ -1,6 +1,8 @@
 //! What a study means: a graph of stages with content keys. Pure: no files, no tensors.
 
+mod data;
 mod graph;
+mod runs;
 mod stage;
 mod why;
 

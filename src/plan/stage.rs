@@ -3,7 +3,7 @@
 use crate::methods::Method;
 use crate::models::Sampling;
 use crate::resolve::{Corpus, ModelFolder};
-use crate::spec::{Labels, LanguageModelTraining, Optimisation, Reward, RewardModelTraining, TrainingSize};
+use crate::spec::{Labelling, LanguageModelTraining, Optimisation, Reward, RewardModelTraining, TrainingSize, World};
 use crate::store::Key;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub enum Kind {
     Samples,
     /// Labels pairs of them with the true reward.
     Comparisons,
+    /// Ranks all completions of a prompt with the true reward.
+    Rankings,
     /// Log-probs of the samples under the reference.
     ReferenceLogprobs,
     /// Trains the learned reward.
@@ -54,6 +56,7 @@ impl Kind {
             Kind::Prompts => "prompts",
             Kind::Samples => "samples",
             Kind::Comparisons => "comparisons",
+            Kind::Rankings => "rankings",
             Kind::ReferenceLogprobs => "reference_logprobs",
             Kind::RewardModel => "reward_model",
             Kind::Train => "train",
@@ -165,6 +168,9 @@ pub enum Work {
     Samples {
         /// Completions a prompt.
         completions: usize,
+        /// Divides the logits; 1 is not part of the key.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        temperature: f64,
         /// Longest completion.
         max_new_tokens: usize,
         /// The study's seed.
@@ -175,16 +181,31 @@ pub enum Work {
         /// The true reward.
         reward: Reward,
         /// How it labels.
-        labels: Labels,
-        /// Factor before the sigmoid.
-        reward_scale: f64,
-        /// Share of flipped labels.
-        label_noise: f64,
+        #[serde(flatten)]
+        labelling: Labelling,
         /// The study's seed.
         seed: u64,
     },
+    /// Inputs: samples, comparisons (their rewards).
+    Rankings {
+        /// How rewards become ranks.
+        labelling: Labelling,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Every pair of completions with its probability. Inputs: reference.
+    Population {
+        /// The world.
+        world: World,
+        /// How its reward labels them.
+        labelling: Labelling,
+    },
     /// Inputs: reference, prompts, samples.
-    ReferenceLogprobs {},
+    ReferenceLogprobs {
+        /// Of one completion of the next prompt for every prompt, instead of its own; not part of the key otherwise.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        mismatched: bool,
+    },
     /// Inputs: reference, prompts, samples, comparisons.
     RewardModel {
         /// How it is trained.
@@ -200,6 +221,31 @@ pub enum Work {
         optimisation: Optimisation,
         /// Sizes; `steps` only where the schedule depends on it, so that raising it keeps finished segments.
         size: TrainingSize,
+        /// Examples that are used, at most; 0, which is all, is not part of the key.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        examples: usize,
+        /// First step, from 0.
+        first: u64,
+        /// Step that the segment ends before.
+        last: u64,
+        /// The study's seed.
+        seed: u64,
+        /// The run's seed.
+        run_seed: u64,
+    },
+    /// Reinforcement learning. Inputs: reference, previous but in the first segment, prompts, and what the reward needs:
+    /// reward_model, or classifier.
+    Reinforce {
+        /// The method.
+        method: Method,
+        /// Optimiser and schedule.
+        optimisation: Optimisation,
+        /// Sizes, as in `Train`.
+        size: TrainingSize,
+        /// Longest completion.
+        max_new_tokens: usize,
+        /// The true reward, where it is what is optimised.
+        reward: Option<Reward>,
         /// First step, from 0.
         first: u64,
         /// Step that the segment ends before.
@@ -222,6 +268,31 @@ pub enum Work {
         /// The true reward, where it is known.
         reward: Option<Reward>,
     },
+    /// A policy's exact reward and KL in a world that can be enumerated. Inputs: policy, reference, and reward_model for
+    /// Best-of-N.
+    Exact {
+        /// The world.
+        world: World,
+        /// The beta at which the method's own optimum is known.
+        beta: Option<f64>,
+        /// Best of so many completions of the policy by the learned reward, instead of the policy itself.
+        best_of_n: Option<usize>,
+    },
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+// serde's signature
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 impl Work {
@@ -237,11 +308,13 @@ impl Work {
             Work::Prompts { .. } => Kind::Prompts,
             Work::Samples { .. } => Kind::Samples,
             Work::Comparisons { .. } => Kind::Comparisons,
-            Work::ReferenceLogprobs {} => Kind::ReferenceLogprobs,
+            Work::Rankings { .. } => Kind::Rankings,
+            Work::Population { .. } => Kind::Comparisons,
+            Work::ReferenceLogprobs { .. } => Kind::ReferenceLogprobs,
             Work::RewardModel { .. } => Kind::RewardModel,
-            Work::Train { .. } => Kind::Train,
+            Work::Train { .. } | Work::Reinforce { .. } => Kind::Train,
             Work::Generate { .. } => Kind::Generate,
-            Work::Evaluate { .. } => Kind::Evaluate,
+            Work::Evaluate { .. } | Work::Exact { .. } => Kind::Evaluate,
         }
     }
 }
@@ -292,6 +365,7 @@ fn parameters(work: &Work, corpus: Option<&Corpus>, model: Option<&ModelFolder>)
             Corpus::Builtin(name) => json!([format!("builtin:{name}")]),
             Corpus::Files(files) => json!(files.iter().map(|file| (&file.blake3, file.side)).collect::<Vec<_>>()),
             Corpus::Hub(names) => json!(names),
+            Corpus::Oracle(world) => json!(world),
         };
         fields.insert("corpus".into(), digests);
     }

@@ -3,7 +3,7 @@
 use crate::plan::{Plan, RunPlan};
 use crate::report::rows::TrainRow;
 use crate::spec::{Run, Study};
-use crate::stages::{ClassifierReport, EvaluatedSample, PreferenceRow, RewardModelReport, read_csv, read_json};
+use crate::stages::{ClassifierReport, EvaluatedSample, ExactReport, PreferenceRow, RewardModelReport, read_csv, read_json};
 use crate::store::{Key, State, Store};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ pub struct Collected<'a> {
     pub plan: &'a RunPlan,
     /// (step, temperature, evaluation), in order; missing ones are left out.
     pub evaluations: Vec<(u64, f64, Rc<Evaluation>)>,
+    /// (step, exact evaluation), in a world that can be enumerated.
+    pub exact: Vec<(u64, ExactReport)>,
     /// Every training step.
     pub training: Vec<TrainRow>,
     /// Wall-clock seconds of training.
@@ -44,6 +46,10 @@ pub struct Collection<'a> {
     pub reward_model: Option<RewardModelReport>,
     /// The fitted true reward's own report.
     pub classifier: Option<ClassifierReport>,
+    /// Many completions of the reference at temperature 1, from which the optimal frontier is estimated where that is wanted.
+    pub pool: Option<Rc<Evaluation>>,
+    /// The exact optimal frontier, in a world that can be enumerated.
+    pub optimum: Option<ExactReport>,
 }
 
 /// Collects a study. Stages that are not there are left out: a report can be drawn at any time.
@@ -51,12 +57,20 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
     let mut evaluations: HashMap<Key, Option<Rc<Evaluation>>> = HashMap::new();
     let mut runs = Vec::new();
     for (run, run_plan) in study.runs.iter().zip(&plan.runs) {
-        let mut collected =
-            Collected { run, plan: run_plan, evaluations: Vec::new(), training: Vec::new(), seconds: 0.0, device: String::new() };
+        let mut collected = Collected {
+            run,
+            plan: run_plan,
+            evaluations: Vec::new(),
+            exact: Vec::new(),
+            training: Vec::new(),
+            seconds: 0.0,
+            device: String::new(),
+        };
         for (step, temperature, key) in &run_plan.evaluations {
             let found = evaluations.entry(key.clone()).or_insert_with(|| evaluation(store, key).map(Rc::new));
             collected.evaluations.extend(found.clone().map(|found| (*step, *temperature, found)));
         }
+        collected.exact = run_plan.exact.iter().filter_map(|(step, key)| Some((*step, exact(store, key)?))).collect();
         for key in run_plan.segments.iter().filter(|key| store.state(key) == State::Present) {
             collected.training.extend(read_csv::<TrainRow>(&store.path(key).join("train.csv")).unwrap_or_default());
             if let Some(manifest) = store.manifest(key) {
@@ -66,13 +80,23 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
         }
         runs.push(collected);
     }
+    let wanted = study.evaluation.optimum_samples > 0;
+    let pool = plan.pool.iter().find(|(temperature, _)| *temperature == 1.0 && wanted);
+    let pool =
+        pool.and_then(|(_, key)| evaluations.entry(key.clone()).or_insert_with(|| evaluation(store, key).map(Rc::new)).clone());
     let there = |key: &Option<Key>| key.as_ref().filter(|key| store.state(key) == State::Present).map(|key| store.path(key));
     Collection {
         study,
         runs,
         reward_model: there(&plan.reward_model).and_then(|folder| read_json(&folder.join("report.json")).ok()),
         classifier: there(&plan.classifier).and_then(|folder| read_json(&folder.join("report.json")).ok()),
+        pool,
+        optimum: plan.optimum.as_ref().and_then(|key| exact(store, key)),
     }
+}
+
+fn exact(store: &Store, key: &Key) -> Option<ExactReport> {
+    if store.state(key) == State::Present { read_json(&store.path(key).join("exact.json")).ok() } else { None }
 }
 
 fn evaluation(store: &Store, key: &Key) -> Option<Evaluation> {

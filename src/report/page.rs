@@ -7,19 +7,59 @@ use crate::methods::Role;
 use crate::spec::{Labels, Reward, Run, Study, Task};
 use std::path::{Path, PathBuf};
 
+/// Figures that only some studies have: heading, name and caption.
+const FURTHER: [(&str, &str, &str); 11] = [
+    (
+        "Exactly",
+        "oracle",
+        "Exact reward and KL of every checkpoint against the best that any policy can reach at that KL, and what is missing to it.",
+    ),
+    (
+        "Convergence",
+        "convergence",
+        "KL(policy || optimum at the method's beta): over the number of comparisons, and over training.",
+    ),
+    ("Settings", "sweep", "Reward and KL of each run's last checkpoint over what the study varies."),
+    ("Settings against each other", "heatmap", "Reward and KL of each run's last checkpoint."),
+    (
+        "Seeds",
+        "seeds",
+        "Reward over training, all seeds together; bands are 95% intervals over seeds and prompts, which are resampled \
+         independently.",
+    ),
+    (
+        "Over-optimisation",
+        "overoptimisation",
+        "True and learned reward against KL: where the learned one rises and the true one falls, a policy exploits its reward model.",
+    ),
+    ("Training", "training", "Every run's training, step by step."),
+    ("Reinforcement", "ppo", "Rollouts and updates of the methods that learn from their own completions."),
+    (
+        "Likelihood displacement",
+        "displacement",
+        "Log-probs of chosen and rejected completions over training, against the first steps': the chosen ones may fall, too.",
+    ),
+    ("Length", "lengths", "Mean length of completions over training."),
+    ("Health", "health", "Entropy, variety and length: where a policy degenerates, it shows here."),
+];
+
 /// Choices that the paper leaves open and every study makes.
 fn open_choices(study: &Study) -> Vec<String> {
     let evaluation = &study.evaluation;
     let labels = match &study.task {
-        Task::Sentiment(task) if task.labels == Labels::Hard => {
+        Task::Sentiment(task) if task.labelling.labels == Labels::Hard => {
             format!(
                 "labels: the higher true reward is chosen, with {} of the labels flipped; ties are left out",
-                task.label_noise
+                task.labelling.label_noise
             )
         }
         Task::Sentiment(task) => format!(
             "labels: drawn from a Bradley-Terry model of the true reward times {}, with {} of them flipped",
-            task.reward_scale, task.label_noise
+            task.labelling.reward_scale, task.labelling.label_noise
+        ),
+        Task::Oracle(task) => format!(
+            "labels: {}, drawn with the true reward times {}, with {} of them flipped",
+            task.labelling.labels, task.labelling.reward_scale, task.labelling.label_noise
         ),
         Task::Dialogue(task) => format!(
             "comparisons are those of the data, with prompts of at most {} and completions of at most {} tokens; no true reward is known, \
@@ -39,6 +79,7 @@ fn open_choices(study: &Study) -> Vec<String> {
                      prompts on average"
                 }
                 Task::Dialogue(_) => "",
+                Task::Oracle(_) => ". In this world training has the same few prompts",
             }
         ),
         format!("completions of at most {} tokens; one that is longer is cut and counted in truncated_share", evaluation.max_new_tokens),
@@ -122,8 +163,9 @@ pub fn page(
         figure: drawn("", figures, "preferences", "Held-out comparisons under every checkpoint's implicit reward.").figure,
         ..held_out(collection, summary)
     });
-    sections.push(drawn("Training", figures, "training", "Every run's training, step by step."));
-    sections.push(drawn("Health", figures, "health", "Entropy, variety and length: where a policy degenerates, it shows here."));
+    for (heading, name, caption) in FURTHER {
+        sections.extend(Some(drawn(heading, figures, name, caption)).filter(|section| section.figure.is_some()));
+    }
     sections.extend(classifier(collection));
     sections.push(samples(collection));
     let deviations = study.deviations.iter().map(|d| format!("{}: {} here; paper: {}", d.key, d.value, d.paper)).collect();
@@ -271,7 +313,7 @@ fn samples(collection: &Collection<'_>) -> Section {
         return Section { heading, paragraphs: vec![text], ..Section::default() };
     }
     let mut rows = Vec::new();
-    for collected in collection.runs.iter().filter(|collected| collected.run.method.objective().is_some()) {
+    for collected in collection.runs.iter().filter(|collected| collected.run.method.trains()) {
         let Some((_, _, evaluation)) = collected.evaluations.last() else { continue };
         for sample in evaluation.samples.iter().take(2) {
             rows.push(vec![collected.run.name.clone(), sample.text.clone(), format!("{:.2}", sample.reward)]);

@@ -8,8 +8,10 @@ use crate::stats::{Mean, clustered_mean};
 pub fn preferences(collection: &Collection<'_>) -> Vec<PreferencesRow> {
     let mut rows = Vec::new();
     for collected in &collection.runs {
-        let Some(objective) = collected.run.method.objective() else { continue };
-        let beta = if objective.needs_reference() { objective.beta() } else { 1.0 };
+        if !collected.run.method.trains() {
+            continue;
+        }
+        let beta = collected.run.method.implicit_beta();
         // Comparisons have no temperature: one evaluation of a step is enough.
         let mut evaluations: Vec<&(u64, f64, std::rc::Rc<Evaluation>)> = collected.evaluations.iter().collect();
         evaluations.dedup_by_key(|(step, ..)| *step);

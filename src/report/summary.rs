@@ -2,7 +2,6 @@
 
 use super::collect::{Collection, Evaluation};
 use super::rows::SummaryRow;
-use crate::methods::Role;
 use crate::stats::{Estimate, Frontier, Mean, Point, Resamples, clustered_mean};
 use std::collections::BTreeMap;
 
@@ -46,12 +45,12 @@ pub fn summary(collection: &Collection<'_>) -> Vec<SummaryRow> {
 
 /// Reward within budgets, areas, and how methods differ in both.
 fn frontiers(collection: &Collection<'_>) -> Vec<SummaryRow> {
-    let mut methods: Vec<(&str, Vec<Policy>)> = Vec::new();
+    let mut methods: Vec<(String, Vec<Policy>)> = Vec::new();
     for collected in &collection.runs {
-        if !matches!(collected.run.method.role(), Role::Train(_)) {
+        if !collected.run.method.trains() {
             continue;
         }
-        let name = collected.run.method.name();
+        let name = collected.run.method.group();
         // KL is defined at temperature 1; other temperatures are other policies.
         let at_one = collected.evaluations.iter().filter(|(_, temperature, _)| *temperature == 1.0);
         let policies = at_one.map(|(step, _, evaluation)| Policy::new(&collected.run.name, *step, evaluation));
@@ -111,12 +110,12 @@ fn frontiers(collection: &Collection<'_>) -> Vec<SummaryRow> {
 }
 
 /// DPO's frontier less each other policy's reward, at that policy's own KL, as far as DPO's frontier goes.
-fn at_points(methods: &[(&str, Vec<Policy>)], resamples: &Resamples, prompts: usize) -> Vec<SummaryRow> {
-    let Some((_, dpo)) = methods.iter().find(|(method, _)| *method == "dpo") else { return Vec::new() };
+fn at_points(methods: &[(String, Vec<Policy>)], resamples: &Resamples, prompts: usize) -> Vec<SummaryRow> {
+    let Some((_, dpo)) = methods.iter().find(|(method, _)| method == "dpo") else { return Vec::new() };
     let all = vec![1.0; prompts];
     let reach = envelope(dpo, &all).map_or(0.0, |frontier| frontier.last_kl());
-    let others = methods.iter().filter(|(method, _)| *method != "dpo");
-    let points = others.flat_map(|(method, policies)| policies.iter().map(move |policy| (*method, policy)));
+    let others = methods.iter().filter(|(method, _)| method != "dpo");
+    let points = others.flat_map(|(method, policies)| policies.iter().map(move |policy| (method.as_str(), policy)));
     let compared = points.filter(|(_, policy)| policy.step > 0 && policy.point(&all).kl <= reach);
     let row = |(method, policy): (&str, &Policy)| {
         let estimate = resamples.estimate(|weights| {
@@ -155,9 +154,8 @@ fn preferences(collection: &Collection<'_>) -> Vec<SummaryRow> {
             let margins = evaluation.reward_preferences.iter().map(|row| (row.prompt, row.margin));
             rows.extend(of_margins("reward_model", None, margins));
         }
-        let Some(objective) = collected.run.method.objective() else { continue };
-        let Some((_, _, evaluation)) = collected.evaluations.last() else { continue };
-        let beta = if objective.needs_reference() { objective.beta() } else { 1.0 };
+        let Some((_, _, evaluation)) = collected.evaluations.last().filter(|_| collected.run.method.trains()) else { continue };
+        let beta = collected.run.method.implicit_beta();
         let margins = evaluation.preferences.iter().map(|row| (row.prompt, beta * row.margin));
         rows.extend(of_margins(collected.run.method.name(), Some(&collected.run.name), margins));
     }
@@ -180,7 +178,7 @@ fn fluency(collection: &Collection<'_>) -> Vec<SummaryRow> {
             |sample: &crate::stages::EvaluatedSample| Some((sample.prompt, sample.judge_nll? / sample.tokens.max(1) as f64));
         clustered_mean(evaluation.samples.iter().filter_map(per_token))
     };
-    let trained = || collection.runs.iter().filter(|collected| collected.run.method.objective().is_some());
+    let trained = || collection.runs.iter().filter(|collected| collected.run.method.trains());
     if !trained()
         .flat_map(|collected| &collected.evaluations)
         .any(|(.., evaluation)| evaluation.samples.iter().any(|sample| sample.judge_nll.is_some()))

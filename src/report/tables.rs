@@ -54,7 +54,7 @@ fn frontier_row(run: &Run, step: u64, temperature: f64, samples: &[EvaluatedSamp
 pub fn best_of_n_rows(collection: &Collection<'_>) -> Vec<BestOfNRow> {
     let sizes = collection.runs.iter().filter_map(|collected| match collected.run.method.role() {
         Role::BestOfN { n } => Some((collected, n)),
-        Role::Train(_) | Role::Reference => None,
+        Role::Train(_) | Role::Reinforce(_) | Role::Reference => None,
     });
     sizes.flat_map(|(collected, n)| best_of_n_of(collection.study.task.name(), collected, n)).collect()
 }

@@ -68,7 +68,7 @@ pub struct Look {
 }
 
 /// Every method with a look of its own, in the order of a legend.
-pub const METHODS: [&str; 16] = [
+pub const METHODS: [&str; 20] = [
     "dpo",
     "cdpo",
     "robust_dpo",
@@ -79,7 +79,11 @@ pub const METHODS: [&str; 16] = [
     "orpo",
     "simpo",
     "ppo",
+    "ppo_off_the_shelf",
     "ppo_gt",
+    "ppo_gt_off_the_shelf",
+    "rloo",
+    "grpo",
     "unlikelihood",
     "preferred_ft",
     "sft",
@@ -87,7 +91,25 @@ pub const METHODS: [&str; 16] = [
     "best_of_n",
 ];
 
-/// The look of a method, from its name in an experiment file. An unknown method is a grey disc.
+/// The swept setting that turns PPO into a method of its own: the paper compares its implementation with one off the shelf.
+const OFF_THE_SHELF: &str = "preset=off-the-shelf";
+
+/// The method as figures tell it apart: that of a run with the settings `params`, under a name that [`look`], [`label`] and
+/// [`order`] know.
+pub fn kind<'a>(method: &'a str, params: &str) -> &'a str {
+    match method {
+        "ppo" if params.split(';').any(of_kind) => "ppo_off_the_shelf",
+        "ppo_gt" if params.split(';').any(of_kind) => "ppo_gt_off_the_shelf",
+        _ => method,
+    }
+}
+
+/// Whether a setting is already said by the name of a [`kind`], so that nothing has to repeat it.
+pub fn of_kind(written: &str) -> bool {
+    written == OFF_THE_SHELF
+}
+
+/// The look of a method, from its name in an experiment file or from [`kind`]. An unknown method is a grey disc.
 pub fn look(method: &str) -> Look {
     use Marker::*;
     let (label, color, marker) = match method {
@@ -96,6 +118,10 @@ pub fn look(method: &str) -> Look {
         "preferred_ft" => ("Preferred-FT", 0xe69f00, Square),
         "ppo" => ("PPO", 0xd55e00, Diamond),
         "ppo_gt" => ("PPO-GT", 0xcc79a7, Star),
+        "ppo_off_the_shelf" => ("PPO (off-the-shelf)", 0x5511bb, Pentagon),
+        "ppo_gt_off_the_shelf" => ("PPO-GT (off-the-shelf)", 0x663311, Down),
+        "rloo" => ("RLOO", 0x44aa99, Square),
+        "grpo" => ("GRPO", 0xaf8dc3, Pentagon),
         "best_of_n" => ("Best-of-N", 0x000000, Cross),
         "sft" => ("SFT", 0x7f7f7f, Pentagon),
         "prompting" => ("Prompting", 0xa9a9a9, Plus),
@@ -149,6 +175,17 @@ pub fn shade(color: RGBColor, index: usize, count: usize) -> RGBColor {
 /// A swept setting as a figure names it: `beta=0.1` is `β=0.1`.
 pub fn setting(written: &str) -> String {
     let (name, value) = written.split_once('=').unwrap_or((written, ""));
+    match (setting_name(name).as_str(), value) {
+        // As experiment files mean them: no limit, and every pair that there could be.
+        ("comparisons", "0") => "all comparisons".to_owned(),
+        ("samples from", "population") => "exact population loss".to_owned(),
+        (name, "") => name.to_owned(),
+        (name, value) => format!("{name}={value}"),
+    }
+}
+
+/// The name of a swept setting as a figure writes it: `beta` is `β`, `kl_target` is `target KL`.
+pub fn setting_name(name: &str) -> String {
     // A nested parameter is known by its last part.
     let name = match name.rsplit('.').next().unwrap_or(name) {
         "alpha" => "α",
@@ -158,14 +195,13 @@ pub fn setting(written: &str) -> String {
         "lambda" => "λ",
         "epsilon" => "ε",
         "learning_rate" => "lr",
-        "target_kl" => "target KL",
+        "kl_target" | "target_kl" => "target KL",
         other => other,
     };
-    let name = name.replace('_', " ");
-    if value.is_empty() { name } else { format!("{name}={value}") }
+    name.replace('_', " ")
 }
 
-/// Sorts `beta=0.05;x=1` before `beta=0.1;x=1`: settings by name, then by number where both are numbers.
+/// Sorts `beta=0.05;x=1` before `beta=0.1;x=1`: settings by name, then numbers by size, then words by letter.
 pub fn order_params(a: &str, b: &str) -> Ordering {
     let mut left = a.split(';');
     let mut right = b.split(';');
@@ -178,7 +214,10 @@ pub fn order_params(a: &str, b: &str) -> Ordering {
         };
         let values = match (a.1.parse::<f64>(), b.1.parse::<f64>()) {
             (Ok(a), Ok(b)) => a.total_cmp(&b),
-            _ => a.1.cmp(b.1),
+            // Numbers before words: by letter alone, 9, 10 and 1a would be in a circle.
+            (Ok(_), Err(_)) => Ordering::Less,
+            (Err(_), Ok(_)) => Ordering::Greater,
+            (Err(_), Err(_)) => a.1.cmp(b.1),
         };
         let found = a.0.cmp(b.0).then(values);
         if found != Ordering::Equal {
@@ -238,9 +277,25 @@ mod tests {
         assert_eq!(order_params("beta=5", "beta=10"), Ordering::Less);
         assert_eq!(order_params("beta=0.1;x=2", "beta=0.1;x=1"), Ordering::Greater);
         assert_eq!(order_params("", "beta=1"), order_params("", "beta"));
+        assert_eq!((order_params("x=9", "x=10"), order_params("x=10", "x=1a")), (Ordering::Less, Ordering::Less));
+        assert_eq!(order_params("x=9", "x=1a"), Ordering::Less);
         assert_eq!(setting("beta=0.1"), "β=0.1");
         assert_eq!(setting("train.learning_rate=1e-4"), "lr=1e-4");
         assert_eq!(setting("label_smoothing=0.1"), "label smoothing=0.1");
+        assert_eq!(setting("kl_target=6.0"), "target KL=6.0");
+        assert_eq!(setting("labels=hard"), "labels=hard");
+        assert_eq!(setting("label_noise=0.1"), "label noise=0.1");
+        assert_eq!([setting("comparisons=0"), setting("comparisons=64")], ["all comparisons", "comparisons=64"]);
+        assert_eq!(setting("samples_from=population"), "exact population loss");
+    }
+
+    #[test]
+    fn ppo_off_the_shelf_is_a_method_of_its_own() {
+        let params = "kl_target=6;preset=off-the-shelf";
+        assert_eq!(label(kind("ppo_gt", params)), "PPO-GT (off-the-shelf)");
+        assert_eq!((kind("ppo_gt", "kl_target=6"), kind("dpo", params)), ("ppo_gt", "dpo"));
+        assert_eq!(kind(kind("ppo", params), params), "ppo_off_the_shelf", "a kind is its own kind");
+        assert_eq!(order(kind("ppo", params), "ppo_gt"), Ordering::Less);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::collect::{Collected, Collection, collect};
 use super::figures::{Figures, RunLabel, draw_all};
 use super::rows::{FrontierRow, TrainRow};
-use super::{page, preferences, summary, tables};
-use crate::error::{Doing, Result};
+use super::{optimum, page, preferences, seeds, summary, tables};
+use crate::error::{Doing, Error, Result};
 use crate::plan::Plan;
 use crate::spec::{Reward, Study};
 use crate::stages::csv_bytes;
@@ -13,6 +13,8 @@ use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The first column of train.csv that only methods with rollouts fill.
+const FIRST_OF_REINFORCEMENT: &str = "objective/kl";
 /// Completions a run that samples.csv shows.
 const SHOWN_SAMPLES: usize = 8;
 
@@ -53,13 +55,17 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
     write_rows(&folder.join("preferences.csv"), &preferences)?;
     write_rows(&folder.join("summary.csv"), &summary)?;
     write_rows(&folder.join("samples.csv"), &samples(&collection))?;
+    let (oracle, optimum, seeds) = (optimum::oracle(&collection), optimum::optimum(&collection), seeds::seeds(&collection));
+    write_if_any(&folder.join("oracle.csv"), &oracle)?;
+    write_if_any(&folder.join("optimum.csv"), &optimum)?;
+    write_if_any(&folder.join("seeds.csv"), &seeds)?;
     write_atomically(&folder.join("deviations.md"), page::deviations(study).as_bytes())?;
     let mut training: Vec<(RunLabel, Vec<TrainRow>)> = Vec::new();
     for collected in &collection.runs {
         let run = folder.join("runs").join(&collected.run.name);
         if !collected.training.is_empty() {
             fs::create_dir_all(&run).doing("create", &run)?;
-            write_rows(&run.join("train.csv"), &collected.training)?;
+            write_atomically(&run.join("train.csv"), &training_csv(&collected.training)?)?;
             write_atomically(&run.join("artifacts.json"), artifacts(collected).as_bytes())?;
             training.push((label(collected), collected.training.clone()));
         }
@@ -73,6 +79,9 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
         best_of_n: &best_of_n,
         preferences: &preferences,
         training: &training,
+        oracle: &oracle,
+        optimum: &optimum,
+        seeds: &seeds,
     };
     let figures = draw_all(&data, &folder.join("figures"))?;
     let html = page::page(&collection, &frontier, &best_of_n, &summary, &figures, status);
@@ -90,7 +99,7 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
 
 fn reward_label(study: &Study) -> String {
     match study.task.reward() {
-        Some(Reward::Builtin(_)) | None => "true reward".to_owned(),
+        Some(Reward::Builtin(_) | Reward::Oracle(_)) | None => "true reward".to_owned(),
         Some(Reward::Classifier(name)) => format!("true reward (p(positive), {})", short(name)),
         Some(Reward::Fit(_)) => "true reward (p(positive), fitted classifier)".to_owned(),
     }
@@ -110,6 +119,36 @@ fn write_rows<T: Serialize + Default>(path: &Path, rows: &[T]) -> Result<()> {
         csv_bytes(rows)?
     };
     write_atomically(path, &bytes)
+}
+
+/// Writes rows that only some studies have, and removes a file that was left by another plan.
+fn write_if_any<T: Serialize + Default>(path: &Path, rows: &[T]) -> Result<()> {
+    if !rows.is_empty() {
+        return write_rows(path, rows);
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// train.csv, in which the columns of reinforcement learning stand only where they say something.
+fn training_csv(rows: &[TrainRow]) -> Result<Vec<u8>> {
+    let bytes = csv_bytes(rows)?;
+    if rows.iter().any(|row| row.objective_kl.is_some()) {
+        return Ok(bytes);
+    }
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&bytes[..]);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut kept = usize::MAX;
+    for record in reader.records() {
+        let record = record.map_err(Error::other)?;
+        if kept == usize::MAX {
+            kept = record.iter().position(|name| name == FIRST_OF_REINFORCEMENT).unwrap_or(record.len());
+        }
+        writer.write_record(record.iter().take(kept)).map_err(Error::other)?;
+    }
+    writer.into_inner().map_err(Error::other)
 }
 
 fn label(collected: &Collected<'_>) -> RunLabel {
@@ -197,5 +236,5 @@ fn samples<'a>(collection: &'a Collection<'_>) -> Vec<SampleRow<'a>> {
             text: &sample.text,
         }))
     };
-    collection.runs.iter().filter(|run| run.run.method.objective().is_some()).filter_map(of_run).flatten().collect()
+    collection.runs.iter().filter(|run| run.run.method.trains()).filter_map(of_run).flatten().collect()
 }

@@ -1,11 +1,12 @@
 //! Reads an experiment file: what was written becomes what is meant, here and nowhere else.
 
+use super::run::{Run, TrainingData, TrainingSize};
 use super::source::{Problem, Sources, Span};
-use super::study::{LanguageModelTraining, Optimisation, RewardModelTraining, Run, Study, TrainingSize};
+use super::study::{LanguageModelTraining, Optimisation, RewardModelTraining, Study};
 use super::sweep::{self, Point, Sweep};
 use super::task::task;
 use super::tree::{self, Table};
-use super::{paper, validate};
+use super::{paper, validate, validate_training};
 use crate::error::{Doing, Error, Result};
 use crate::methods::Method;
 use serde::de::DeserializeOwned;
@@ -129,7 +130,7 @@ fn assemble(
     let at = at.unwrap_or(whole.clone());
     let optimisation = tree::read(split(&mut reward_model, Optimisation::KEYS), at.clone())?;
     let reward_model = RewardModelTraining { optimisation, size: tree::read(reward_model, at)? };
-    let task = task(&mut tables)?;
+    let task = task(&mut tables, seed)?;
     let (evaluation, at) = tree::take_table(&mut tables, "evaluation")?;
     let evaluation = tree::read(evaluation, at.unwrap_or(whole.clone()))?;
     let (training, training_at) = tree::take_table(&mut tables, "training")?;
@@ -160,7 +161,7 @@ fn assemble(
         let problem = Problem { span: methods_at, what: "this study has no runs".into(), hint: None };
         problems.push(problem.hint(format!("add a method, for example [method.dpo]; known: {}", Method::NAMES.join(", "))));
     }
-    let needs_reward = runs.iter().any(|run| matches!(run.method.role(), crate::methods::Role::BestOfN { .. }));
+    let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward());
     let reward_model = (has_reward_model || needs_reward).then_some(reward_model);
     let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, runs, deviations };
     validate::study(&study, &everything, problems);
@@ -199,7 +200,7 @@ fn language_model(tables: &mut Table, name: &str) -> Result<LanguageModelTrainin
 }
 
 /// Moves the entries with these keys into a table of their own.
-fn split(table: &mut Table, keys: &[&str]) -> Table {
+pub(super) fn split(table: &mut Table, keys: &[&str]) -> Table {
     keys.iter().filter_map(|key| table.remove_entry(*key)).collect()
 }
 
@@ -282,8 +283,9 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
     let everything = table.clone();
     let seed = if table.contains_key("seed") { scalar::<u64>(&mut table, "seed")? } else { 0 };
     let optimisation: Optimisation = tree::read(split(&mut table, Optimisation::KEYS), training_at.clone())?;
-    let size: TrainingSize = tree::read(split(&mut table, TrainingSize::KEYS), training_at)?;
-    let known: Vec<&str> = Optimisation::KEYS.iter().chain(TrainingSize::KEYS).copied().chain(["seed"]).collect();
+    let size: TrainingSize = tree::read(split(&mut table, TrainingSize::KEYS), training_at.clone())?;
+    let data: TrainingData = tree::read(split(&mut table, TrainingData::KEYS), training_at)?;
+    let known = [Optimisation::KEYS, TrainingSize::KEYS, TrainingData::KEYS, &["seed"]].concat();
     let own = Method::read(method, table, point.span.clone()).map_err(|problem| also_known(problem, &known))?;
     let axes: BTreeSet<String> = point.axes.into_iter().filter(|key| key != "seed").collect();
     let swept: Vec<(String, String)> = axes
@@ -292,8 +294,11 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
             (key.clone(), everything.get(key.as_str()).map_or(String::from("default"), |value| sweep::literal(value.get_ref())))
         })
         .collect();
-    let values = if own.objective().is_some() {
+    let values = if own.trains() && data == TrainingData::default() {
+        // Runs that were named before there was a choice of data keep their names.
         serde_json::json!([own, optimisation, size, seed])
+    } else if own.trains() {
+        serde_json::json!([own, optimisation, size, seed, data])
     } else {
         serde_json::json!([own, seed])
     };
@@ -303,13 +308,14 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
     let at = |key: &str| everything.get(key).map_or(point.span.clone(), |value| value.span());
     let mut found: Vec<Problem> =
         own.problems().into_iter().map(|(key, what, hint)| Problem::at(at(key), what).hint(hint)).collect();
-    found.extend(validate::optimisation(&optimisation, &everything, &point.span));
-    found.extend(validate::training(&size, &everything, &point.span));
-    Ok((Run { name, method: own, optimisation, size, seed, swept }, found))
+    found.extend(validate_training::optimisation(&optimisation, &everything, &point.span));
+    found.extend(validate_training::training(&size, &everything, &point.span));
+    found.extend(validate_training::data(&data, &everything, &point.span));
+    Ok((Run { name, method: own, optimisation, size, data, seed, swept }, found))
 }
 
-/// A method's own keys are few; a typo of a training key deserves its hint too.
-fn also_known(problem: Problem, known: &[&str]) -> Problem {
+/// A table's own keys are few; a typo of a key that is read apart from them deserves its hint too.
+pub(super) fn also_known(problem: Problem, known: &[&str]) -> Problem {
     let Some(unknown) = problem.what.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`')) else {
         return problem;
     };

@@ -2,14 +2,17 @@
 
 mod load;
 mod paper;
+mod run;
 mod source;
 mod study;
 mod sweep;
 mod task;
 pub mod tree;
 mod validate;
+mod validate_training;
 
 pub use load::{Loaded, load};
+pub use run::*;
 pub use source::{Problem, Span};
 pub use study::*;
 pub use tree::Table;

@@ -1,6 +1,6 @@
 //! A study as it is meant: every value typed, every sweep expanded, nothing left to default.
 
-use crate::methods::Method;
+use super::run::Run;
 use serde::{Deserialize, Serialize};
 
 /// One experiment file, resolved except for the contents of its data.
@@ -175,43 +175,15 @@ pub struct RewardModelSize {
     pub validation_share: f64,
 }
 
-/// The keys of `[training]` that every method's table may override, beside the optimiser's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingSize {
-    /// Optimiser steps.
-    pub steps: u64,
-    /// Pairs a step.
-    pub batch_pairs: usize,
-    /// What an epoch shuffles.
-    pub shuffle: Shuffle,
-    /// Steps between checkpoints: the length of a segment.
-    pub checkpoint_every: u64,
-}
-
-impl TrainingSize {
-    /// The keys of this struct.
-    pub const KEYS: &'static [&'static str] = &["steps", "batch_pairs", "shuffle", "checkpoint_every"];
-}
-
-/// What an epoch of preference training shuffles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Shuffle {
-    /// Every pair by itself.
-    Pairs,
-    /// Prompts; a prompt's pairs stay together and share their completions' forward passes.
-    Prompts,
-}
-
 /// `[task.*]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Task {
     /// Continue a review's first words with a positive review.
     Sentiment(Sentiment),
     /// Answer as the chosen side of given comparisons does.
     Dialogue(Dialogue),
+    /// A world that is small enough to enumerate, whose optimal policies are known.
+    Oracle(Oracle),
 }
 
 impl Task {
@@ -220,6 +192,7 @@ impl Task {
         match self {
             Task::Sentiment(_) => "sentiment",
             Task::Dialogue(_) => "dialogue",
+            Task::Oracle(_) => "oracle",
         }
     }
 
@@ -228,6 +201,7 @@ impl Task {
         match self {
             Task::Sentiment(task) => &task.corpus,
             Task::Dialogue(task) => &task.corpus,
+            Task::Oracle(_) => &[],
         }
     }
 
@@ -235,14 +209,23 @@ impl Task {
     pub fn reward(&self) -> Option<&Reward> {
         match self {
             Task::Sentiment(task) => Some(&task.reward),
+            Task::Oracle(task) => Some(&task.reward),
+            Task::Dialogue(_) => None,
+        }
+    }
+
+    /// How its true reward labels completions, where it does.
+    pub fn labelling(&self) -> Option<&Labelling> {
+        match self {
+            Task::Sentiment(task) => Some(&task.labelling),
+            Task::Oracle(task) => Some(&task.labelling),
             Task::Dialogue(_) => None,
         }
     }
 }
 
 /// `[task.sentiment]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sentiment {
     /// `builtin:reviews`, files or globs in IMDb format, or `hub:` names.
     pub corpus: Vec<String>,
@@ -255,13 +238,66 @@ pub struct Sentiment {
     /// Longest completion that is sampled for comparisons, in tokens.
     pub max_new_tokens: usize,
     /// How the true reward becomes a label.
+    pub labelling: Labelling,
+    /// The true reward.
+    pub reward: Reward,
+}
+
+/// How rewards become labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labelling {
+    /// Whether the better completion is always chosen.
     pub labels: Labels,
     /// Bradley-Terry labels: the reward is multiplied by this before the sigmoid.
     pub reward_scale: f64,
     /// Share of labels that are flipped.
     pub label_noise: f64,
-    /// The true reward.
+}
+
+impl Labelling {
+    /// The keys of this struct; they stand in a task's table beside other keys.
+    pub const KEYS: &'static [&'static str] = &["labels", "reward_scale", "label_noise"];
+
+    /// The Bradley-Terry probability, without noise, that a completion whose reward is greater by `difference` is chosen:
+    /// sigma(scale * difference).
+    pub fn preference(&self, difference: f64) -> f64 {
+        1.0 / (1.0 + (-self.reward_scale * difference).exp())
+    }
+}
+
+/// `[task.oracle]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Oracle {
+    /// Its size.
+    pub world: World,
+    /// Training comparisons; each is of two completions of its own.
+    pub comparisons: usize,
+    /// How the true reward becomes a label.
+    pub labelling: Labelling,
+    /// The world's own reward.
     pub reward: Reward,
+}
+
+/// A world whose completions can be enumerated. It is part of the keys of all stages that read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct World {
+    /// Tokens, the end token and the tokenizer's unknown token among them.
+    pub vocabulary: usize,
+    /// Longest completion in tokens.
+    pub length: usize,
+    /// Distinct prompts.
+    pub prompts: usize,
+    /// The study's seed, from which the reward is drawn.
+    pub seed: u64,
+}
+
+impl World {
+    /// Completions of a prompt: all sequences of at most `length` letters; as many as can be counted where they are more.
+    pub fn completions(&self) -> usize {
+        let longer = |count: usize| count.saturating_mul(self.vocabulary.saturating_sub(1)).saturating_add(1);
+        (0..self.length.min(usize::BITS as usize)).fold(1, |count, _| longer(count))
+    }
 }
 
 /// `[task.dialogue]`: comparisons that are given, not sampled.
@@ -292,6 +328,15 @@ pub enum Labels {
     BradleyTerry,
 }
 
+impl std::fmt::Display for Labels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Labels::Hard => "hard",
+            Labels::BradleyTerry => "bradley-terry",
+        })
+    }
+}
+
 /// The true reward.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -302,6 +347,8 @@ pub enum Reward {
     Fit(Fit),
     /// A pretrained classifier: a folder, or a `hub:` name.
     Classifier(String),
+    /// That of a world that can be enumerated.
+    Oracle(World),
 }
 
 /// What is fitted on the corpus' labels.
@@ -330,42 +377,10 @@ pub struct Evaluation {
     pub top_p: f64,
     /// Longest completion in tokens.
     pub max_new_tokens: usize,
+    /// Completions of the reference a prompt from which the optimal frontier is estimated; 0 leaves it out.
+    pub optimum_samples: usize,
     /// Budgets in nats at which summary.csv reads the frontier.
     pub kl_budgets: Vec<f64>,
-}
-
-/// One run: a method with concrete parameters and a seed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// `dpo-beta0.1-seed0-3f9c`: method, swept parameters, seed, and the start of a digest of all its values.
-    pub name: String,
-    /// The method with its parameters.
-    pub method: Method,
-    /// Optimiser and schedule.
-    pub optimisation: Optimisation,
-    /// Steps and sizes.
-    pub size: TrainingSize,
-    /// The run's own seed.
-    pub seed: u64,
-    /// Swept parameters and their values as text, sorted by name; the seed is not among them.
-    pub swept: Vec<(String, String)>,
-}
-
-impl Run {
-    /// The CSVs' `params`: `beta=0.1;learning_rate=0.0001`.
-    pub fn params(&self) -> String {
-        self.swept.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(";")
-    }
-
-    /// The name without its digest: stays when values change.
-    pub fn label(&self) -> &str {
-        self.name.rsplit_once('-').map_or(&self.name, |(label, _)| label)
-    }
-
-    /// Optimiser steps of the run; 0 for methods that train nothing.
-    pub fn steps(&self) -> u64 {
-        if self.method.objective().is_some() { self.size.steps } else { 0 }
-    }
 }
 
 /// A value of the file that is not the paper's.

@@ -1,19 +1,20 @@
 //! `[task.*]`: which task, and what its table need not say.
 
-use super::load::Failure;
+use super::load::{Failure, also_known, split};
 use super::source::{Problem, Span};
-use super::study::Task;
+use super::study::{Dialogue, Labelling, Oracle, Reward, Sentiment, Task, World};
 use super::tree::{self, Table};
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeValue;
 
 /// Takes the one task out of the tables.
-pub(super) fn task(tables: &mut Table) -> Result<Task, Failure> {
-    const KNOWN: &[&str] = &["sentiment", "dialogue"];
+pub(super) fn task(tables: &mut Table, seed: u64) -> Result<Task, Failure> {
+    const KNOWN: &[&str] = &["sentiment", "dialogue", "oracle"];
     let (mut table, at) = tree::take_table(tables, "task")?;
     let missing = || Problem { span: at.clone(), what: "the experiment file has no task".into(), hint: None };
     let Some((name, value)) = table.iter().next().map(|(name, value)| (name.clone(), value.clone())) else {
-        return Err(missing().hint("add [task.sentiment] or [task.dialogue]").into());
+        return Err(missing().hint("add [task.sentiment], [task.dialogue] or [task.oracle]").into());
     };
     if !KNOWN.contains(&name.get_ref().as_ref()) {
         return Err(Problem::at(name.span(), format!("unknown task `{}`", name.get_ref()))
@@ -23,10 +24,28 @@ pub(super) fn task(tables: &mut Table) -> Result<Task, Failure> {
     if table.len() > 1 {
         return Err(missing().hint("a study has one task: keep one [task.*]").into());
     }
-    if name.get_ref() == "dialogue" {
-        return dialogue(&mut table, &name, value.span());
+    let span = value.span();
+    match name.get_ref().as_ref() {
+        "dialogue" => dialogue(&mut table, &name, span).map(Task::Dialogue),
+        "oracle" => oracle(&mut table, &name, span, seed).map(Task::Oracle),
+        _ => sentiment(&mut table, &name, span).map(Task::Sentiment),
     }
-    let (mut sentiment, _) = tree::take_table(&mut table, "sentiment")?;
+}
+
+/// The keys of `[task.sentiment]` beside those of labels.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentimentKeys {
+    corpus: Vec<String>,
+    prefix_tokens: [usize; 2],
+    prompts: usize,
+    completions: usize,
+    max_new_tokens: usize,
+    reward: Reward,
+}
+
+fn sentiment(table: &mut Table, name: &tree::Key, span: Span) -> Result<Sentiment, Failure> {
+    let (mut sentiment, _) = tree::take_table(table, "sentiment")?;
     let corpus = sentiment.get("corpus").map(|corpus| corpus.get_ref());
     let builtin = corpus.is_none_or(|corpus| corpus.as_str().is_some_and(|name| name.starts_with("builtin:")));
     let defaults = [
@@ -40,7 +59,7 @@ pub(super) fn task(tables: &mut Table) -> Result<Task, Failure> {
         ("reward_scale", "1.0"),
         ("label_noise", "0.0"),
     ];
-    with_defaults(&mut sentiment, &name, &defaults)?;
+    with_defaults(&mut sentiment, name, &defaults)?;
     wrap(&mut sentiment, "corpus", as_list);
     wrap(&mut sentiment, "reward", |value| {
         let span = value.span();
@@ -48,10 +67,42 @@ pub(super) fn task(tables: &mut Table) -> Result<Task, Failure> {
         let inner = Spanned::new(span.clone(), DeValue::String(name.to_owned().into()));
         Spanned::new(span.clone(), DeValue::Table([(tree::key("builtin", span), inner)].into_iter().collect()))
     });
-    Ok(Task::Sentiment(tree::read(sentiment, value.span())?))
+    let labelling: Labelling = tree::read(split(&mut sentiment, Labelling::KEYS), span.clone())?;
+    let SentimentKeys { corpus, prefix_tokens, prompts, completions, max_new_tokens, reward } =
+        tree::read(sentiment, span).map_err(|problem| also_known(problem, Labelling::KEYS))?;
+    Ok(Sentiment { corpus, prefix_tokens, prompts, completions, max_new_tokens, labelling, reward })
 }
 
-fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Task, Failure> {
+/// The keys of `[task.oracle]` beside those of labels.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OracleKeys {
+    vocabulary: usize,
+    length: usize,
+    prompts: usize,
+    comparisons: usize,
+}
+
+fn oracle(table: &mut Table, name: &tree::Key, span: Span, seed: u64) -> Result<Oracle, Failure> {
+    let (mut oracle, _) = tree::take_table(table, "oracle")?;
+    let defaults = [
+        ("vocabulary", "5"),
+        ("length", "4"),
+        ("prompts", "4"),
+        ("comparisons", "20000"),
+        ("labels", "\"bradley-terry\""),
+        ("reward_scale", "1.0"),
+        ("label_noise", "0.0"),
+    ];
+    with_defaults(&mut oracle, name, &defaults)?;
+    let labelling: Labelling = tree::read(split(&mut oracle, Labelling::KEYS), span.clone())?;
+    let OracleKeys { vocabulary, length, prompts, comparisons } =
+        tree::read(oracle, span).map_err(|problem| also_known(problem, Labelling::KEYS))?;
+    let world = World { vocabulary, length, prompts, seed };
+    Ok(Oracle { reward: Reward::Oracle(world.clone()), world, comparisons, labelling })
+}
+
+fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Dialogue, Failure> {
     let (mut dialogue, _) = tree::take_table(table, "dialogue")?;
     if !dialogue.contains_key("corpus") {
         let what = "`corpus` is missing: this task has no built-in one";
@@ -68,7 +119,7 @@ fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Task, Fai
     ];
     with_defaults(&mut dialogue, name, &defaults)?;
     wrap(&mut dialogue, "corpus", as_list);
-    Ok(Task::Dialogue(tree::read(dialogue, span)?))
+    Ok(tree::read(dialogue, span)?)
 }
 
 /// Adds what a table does not say.

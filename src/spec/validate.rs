@@ -1,9 +1,11 @@
 //! Values that have the right type but cannot work: ranges, and what does not go together.
 
+use super::run::{Reference, SamplesFrom};
 use super::source::{Problem, Span};
-use super::study::{Dialogue, Labels, Optimisation, Optimizer, Reward, Sentiment, Study, Task, TrainingSize};
+use super::study::{Dialogue, Labelling, Labels, Oracle, Reward, Sentiment, Study, Task};
 use super::tree::{self, Table};
-use crate::methods::Role;
+use super::validate_training::optimisation;
+use crate::methods::{Examples, Role};
 
 /// Checks a whole study; `tables` says where each key was written.
 pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
@@ -39,9 +41,11 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     match &study.task {
         Task::Sentiment(task) => sentiment(study, task, size.map_or(usize::MAX, |size| size.context), &mut check),
         Task::Dialogue(task) => dialogue(study, task, &mut check),
+        Task::Oracle(task) => oracle(study, task, size.map_or(usize::MAX, |size| size.context), &mut check),
     }
+    data(study, &mut check);
     check.that(
-        !study.task.corpus().is_empty(),
+        matches!(study.task, Task::Oracle(_)) || !study.task.corpus().is_empty(),
         &format!("task.{}.corpus", study.task.name()),
         "the list of files is empty",
         "name a file, a glob or a data set of the hub",
@@ -62,6 +66,13 @@ fn dialogue(study: &Study, task: &Dialogue, check: &mut Checker<'_>) {
         "is not there yet for dialogues: its completions have no true reward",
         "remove it",
     );
+    for run in &study.runs {
+        if let Role::Reinforce(ppo) = run.method.role() {
+            let key = format!("method.{}", run.method.name());
+            let what = "no true reward of dialogues is known";
+            check.that(!ppo.uses_true_reward(), &key, what, "use [method.ppo], which learns its reward");
+        }
+    }
 }
 
 fn sentiment(study: &Study, task: &Sentiment, context: usize, check: &mut Checker<'_>) {
@@ -99,6 +110,7 @@ fn sentiment(study: &Study, task: &Sentiment, context: usize, check: &mut Checke
             let what = "the built-in reward only knows the built-in world's words";
             check.that(builtin_corpus, key, what, "use reward = { fit = \"linear\" } with a corpus of real text");
         }
+        Reward::Oracle(_) => {}
         Reward::Classifier(_) => {
             let what = "a classifier of real text knows nothing of the built-in world";
             check.that(!builtin_corpus, key, what, "use reward = \"builtin:sentiment\"")
@@ -107,26 +119,75 @@ fn sentiment(study: &Study, task: &Sentiment, context: usize, check: &mut Checke
             check.that(!builtin_corpus, key, "the built-in corpus has no labels to fit", "use reward = \"builtin:sentiment\"")
         }
     }
-    check.that(
-        (0.0..0.5).contains(&task.label_noise),
-        "task.sentiment.label_noise",
-        "must lie in [0, 0.5)",
-        "at 0.5 labels say nothing",
-    );
-    let scale = task.reward_scale;
-    check.that(
-        scale > 0.0 && scale.is_finite(),
-        "task.sentiment.reward_scale",
-        "must be greater than 0",
-        "with rewards in [0, 1] try 6",
-    );
-    let idle = task.labels == Labels::Hard && scale != 1.0;
+    labelling(&task.labelling, "sentiment", check);
+}
+
+fn labelling(labelling: &Labelling, task: &str, check: &mut Checker<'_>) {
+    let at = |key: &str| format!("task.{task}.{key}");
+    let noise = (0.0..0.5).contains(&labelling.label_noise);
+    check.that(noise, &at("label_noise"), "must lie in [0, 0.5)", "at 0.5 labels say nothing");
+    let scale = labelling.reward_scale;
+    let sound = scale > 0.0 && scale.is_finite();
+    check.that(sound, &at("reward_scale"), "must be greater than 0", "with rewards in [0, 1] try 6");
+    let idle = labelling.labels == Labels::Hard && scale != 1.0;
     check.that(
         !idle,
-        "task.sentiment.reward_scale",
+        &at("reward_scale"),
         "hard labels do not read `reward_scale`",
         "set labels = \"bradley-terry\", or remove it",
     );
+}
+
+/// Completions of a prompt that can be listed and evaluated in a minute or so.
+const MOST_COMPLETIONS: usize = 100_000;
+
+fn oracle(study: &Study, task: &Oracle, context: usize, check: &mut Checker<'_>) {
+    let world = &task.world;
+    check.that(study.model.is_builtin(), "model.base", "this task's tokens are no pretrained model's", "use \"builtin:tiny\"");
+    let hint = "vocabulary = 5 and length = 4 give 341 completions";
+    let letters = (4..=28).contains(&world.vocabulary);
+    let what = "`vocabulary` must lie in 4 to 28, the end token and the unknown token included";
+    check.that(letters, "task.oracle.vocabulary", what, hint);
+    let count = world.completions();
+    let what = format!("there are {count} completions of a prompt; 1 to {MOST_COMPLETIONS} can be listed");
+    check.that(world.length > 0 && count <= MOST_COMPLETIONS, "task.oracle.length", &what, hint);
+    let most = world.vocabulary.saturating_sub(2).pow(2);
+    let what = format!("there are 1 to {most} distinct prompts of 2 letters");
+    check.that((1..=most).contains(&world.prompts), "task.oracle.prompts", &what, "lower it, or raise `vocabulary`");
+    check.that(world.length + 4 <= context, "task.oracle.length", "does not fit the model's context", hint);
+    check.that(task.comparisons > 0, "task.oracle.comparisons", "must be at least 1", "try 20000");
+    let most = study.evaluation.max_new_tokens == world.length;
+    let what = format!("must be the longest completion's length, task.oracle.length = {}", world.length);
+    check.that(most, "evaluation.max_new_tokens", &what, "write the same number there");
+    labelling(&task.labelling, "oracle", check);
+}
+
+/// What runs learn from must be there in this task.
+fn data(study: &Study, check: &mut Checker<'_>) {
+    for run in &study.runs {
+        let name = run.method.name();
+        let key = |key: &str| {
+            let own = format!("method.{name}.{key}");
+            if tree::get(check.tables, &own).is_some() { own } else { format!("training.{key}") }
+        };
+        let [samples, labels, reference] = ["samples_from", "labels", "reference"].map(key);
+        let data = &run.data;
+        let given = matches!(study.task, Task::Dialogue(_));
+        let own = data.samples_from != SamplesFrom::Reference || data.samples_temperature != 1.0;
+        let what = "the comparisons of this task are given, so that nobody samples them";
+        check.that(!(given && own), &samples, what, "remove it");
+        let own = data.labels.is_some() || data.label_noise.is_some();
+        check.that(!(given && own), &labels, "the labels of this task are given", "remove it, and `label_noise`");
+        let oracle = matches!(study.task, Task::Oracle(_));
+        let base = data.reference == Reference::Base || data.samples_from == SamplesFrom::Base;
+        check.that(!(oracle && base), &reference, "in this task the base model is the reference", "remove it");
+        if data.samples_from == SamplesFrom::Population {
+            check.that(oracle, &samples, "only [task.oracle] has a population that can be listed", "use \"reference\"");
+            let pairs = run.method.objective().is_some_and(|objective| objective.examples() == Examples::Pairs);
+            let what = format!("{name} does not learn from pairs, and the population is one of pairs");
+            check.that(pairs || !run.method.trains(), &samples, &what, "use a method such as dpo");
+        }
+    }
 }
 
 fn evaluation(study: &Study, check: &mut Checker<'_>) {
@@ -148,7 +209,7 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
         "budgets must be greater than 0",
         "in nats",
     );
-    for run in study.runs.iter().filter(|run| run.method.objective().is_some()) {
+    for run in study.runs.iter().filter(|run| run.method.trains()) {
         let every = run.size.checkpoint_every;
         let fits = every > 0 && evaluation.every.is_multiple_of(every);
         let what = format!("`every` = {} is not a multiple of `checkpoint_every` = {every}", evaluation.every);
@@ -157,52 +218,6 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
             break;
         }
     }
-}
-
-/// Checks an optimiser's values.
-pub fn optimisation(values: &Optimisation, table: &Table, fallback: &Span) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut that = |fine: bool, key: &str, what: &str, hint: &str| {
-        if !fine {
-            let span = table.get(key).map_or(fallback.clone(), |value| value.span());
-            problems.push(Problem::at(span, format!("`{key}` {what}")).hint(hint));
-        }
-    };
-    let positive = |value: f64| value > 0.0 && value.is_finite();
-    let share = |value: f64| (0.0..1.0).contains(&value);
-    that(positive(values.learning_rate), "learning_rate", "must be greater than 0", "for example 1e-4");
-    that(values.gradient_accumulation_steps > 0, "gradient_accumulation_steps", "must be at least 1", "1 runs a batch at once");
-    that(
-        positive(values.max_grad_norm),
-        "max_grad_norm",
-        "must be greater than 0",
-        "the authors' code uses 10.0; inf is not TOML's",
-    );
-    that(values.weight_decay >= 0.0 && values.weight_decay.is_finite(), "weight_decay", "must be at least 0", "0.0 turns it off");
-    that(share(values.momentum), "momentum", "must lie in [0, 1)", "0.0 turns it off");
-    that(share(values.smoothing), "smoothing", "must lie in [0, 1)", "PyTorch's default is 0.99");
-    that(share(values.adam_beta1), "adam_beta1", "must lie in [0, 1)", "PyTorch's default is 0.9");
-    that(share(values.adam_beta2), "adam_beta2", "must lie in [0, 1)", "PyTorch's default is 0.999");
-    that(values.epsilon >= 0.0 && values.epsilon.is_finite(), "epsilon", "must be at least 0", "PyTorch's default is 1e-8");
-    let idle = values.optimizer == Optimizer::Adamw && values.momentum != 0.0;
-    that(!idle, "momentum", "is not read by adamw", "use adam_beta1, or optimizer = \"sgd\"");
-    problems
-}
-
-/// Checks a run's sizes.
-pub fn training(size: &TrainingSize, table: &Table, fallback: &Span) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut that = |fine: bool, key: &str, what: String, hint: &str| {
-        if !fine {
-            let span = table.get(key).map_or(fallback.clone(), |value| value.span());
-            problems.push(Problem::at(span, what).hint(hint));
-        }
-    };
-    that(size.steps > 0, "steps", "`steps` must be at least 1".into(), "to evaluate the reference as it is, use [method.sft]");
-    that(size.batch_pairs > 0, "batch_pairs", "`batch_pairs` must be at least 1".into(), "the paper uses 64");
-    let every = size.checkpoint_every;
-    that(every > 0, "checkpoint_every", "`checkpoint_every` must be at least 1".into(), "try 100");
-    problems
 }
 
 struct Checker<'a> {

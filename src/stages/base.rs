@@ -6,8 +6,9 @@ use crate::error::{Error, Result};
 use crate::models::{BUILTIN_SIZES, Decoder, DecoderConfig, Policy};
 use crate::plan::ModelRole;
 use crate::random::Stream;
+use crate::resolve::Corpus;
 use crate::spec::LanguageModelTraining;
-use crate::tasks::sentiment;
+use crate::tasks::{oracle, sentiment};
 use crate::train::{Sequence, train_language_model};
 
 pub(super) fn run(
@@ -19,16 +20,26 @@ pub(super) fn run(
 ) -> Result<()> {
     let held_out = role == ModelRole::HeldOutJudge;
     context.progress("reading the corpus", 0, 1);
-    let texts = sentiment::texts(context.corpus()?, held_out, seed)?;
     let tokenizer = context.tokenizer()?;
     let size = BUILTIN_SIZES.iter().find(|size| model.strip_prefix("builtin:") == Some(size.name));
     let size = size.ok_or_else(|| Error::Other(format!("there is no model {model}")))?;
     let config = DecoderConfig::gpt2(tokenizer.size(), size.context, size.width, size.layers, size.heads);
     context.progress("tokenizing", 0, 1);
     let wanted = training.size.steps as usize * training.size.batch_sequences;
-    let sequences = match role {
-        ModelRole::Base => sentiment::general_sequences(&texts, &tokenizer, training.size.max_tokens, wanted)?,
-        ModelRole::HeldOutJudge => sentiment::whole_sequences(&texts.reviews, &tokenizer, training.size.max_tokens, wanted)?,
+    let sequences = match (context.corpus()?, role) {
+        (Corpus::Oracle(world), _) => oracle::open(world)?.corpus(0, wanted),
+        (corpus, ModelRole::Base) => sentiment::general_sequences(
+            &sentiment::texts(corpus, held_out, seed)?,
+            &tokenizer,
+            training.size.max_tokens,
+            wanted,
+        )?,
+        (corpus, ModelRole::HeldOutJudge) => sentiment::whole_sequences(
+            &sentiment::texts(corpus, held_out, seed)?.reviews,
+            &tokenizer,
+            training.size.max_tokens,
+            wanted,
+        )?,
     };
     let purpose = if held_out { "fluency judge" } else { "base" };
     let decoder = Decoder::new(config, &mut Stream::new(seed, 0, &format!("{purpose} weights"), 0), context.device);

@@ -1,21 +1,30 @@
 //! What every stage has: its inputs, its device, a folder to write into, and a way to say how far it is.
 
 use super::files::{Completions, Labelled, read_json};
+use super::reward_model::RewardModelReport;
 use crate::error::{Error, Result};
 use crate::models::linear::LinearClassifier;
-use crate::models::{Policy, Tokenizer};
+use crate::models::{Decoder, Policy, Tokenizer};
 use crate::plan::Stage;
 use crate::report::rows::TrainRow;
 use crate::resolve::{Corpus, ModelFolder};
 use crate::spec::Reward;
 use crate::store::{Key, Status, Store, WorkFolder};
-use crate::tasks::sentiment::TrueReward;
+use crate::tasks::reward::TrueReward;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often a worker says how far it is.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
+
+/// A reward model, and what is subtracted from its scores.
+pub struct LearnedReward {
+    /// The model.
+    pub model: Decoder,
+    /// Its mean score of the training completions.
+    pub mean: f64,
+}
 
 /// A stage while it runs.
 pub struct Context<'a> {
@@ -111,6 +120,12 @@ impl<'a> Context<'a> {
         read_json(&self.input(role)?.join("comparisons.json"))
     }
 
+    /// The learned reward.
+    pub fn learned_reward(&self) -> Result<LearnedReward> {
+        let report: RewardModelReport = read_json(&self.input("reward_model")?.join("report.json"))?;
+        Ok(LearnedReward { model: self.policy("reward_model")?.decoder, mean: report.mean })
+    }
+
     /// The corpus that the plan resolved.
     pub fn corpus(&self) -> Result<&Corpus> {
         self.stage.corpus.as_ref().ok_or_else(|| Error::Other("the plan gave this stage no corpus".into()))
@@ -120,6 +135,7 @@ impl<'a> Context<'a> {
     pub fn true_reward(&self, reward: &Reward) -> Result<TrueReward> {
         match reward {
             Reward::Builtin(_) => Ok(TrueReward::Builtin),
+            Reward::Oracle(world) => Ok(TrueReward::Oracle(Box::new(crate::tasks::oracle::open(world)?))),
             Reward::Classifier(_) => TrueReward::classifier(&self.model_folder("classifier")?, self.device),
             Reward::Fit(_) => {
                 let path = self.input("classifier")?.join("classifier.bin");

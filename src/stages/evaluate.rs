@@ -2,7 +2,6 @@
 
 use super::context::Context;
 use super::files::{read_json, write_csv};
-use super::reward_model::RewardModelReport;
 use crate::error::Result;
 use crate::models::Policy;
 use crate::spec::Reward;
@@ -107,12 +106,11 @@ fn proxy_rewards(context: &mut Context<'_>, sequences: &[Sequence<'_>]) -> Resul
     if !context.has("reward_model") {
         return Ok(None);
     }
-    let model = context.policy("reward_model")?;
-    let report: RewardModelReport = read_json(&context.input("reward_model")?.join("report.json"))?;
+    let learned = context.learned_reward()?;
     let device = context.device.clone();
     let total = sequences.len();
-    let values = scores(&model.decoder, sequences, &device, |done| context.progress("learned reward", done, total));
-    Ok(Some(values.into_iter().map(|value| value - report.mean).collect()))
+    let values = scores(&learned.model, sequences, &device, |done| context.progress("learned reward", done, total));
+    Ok(Some(values.into_iter().map(|value| value - learned.mean).collect()))
 }
 
 /// Margins of the policy on held-out comparisons, and of the reward model where the policy is the reference.

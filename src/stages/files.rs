@@ -43,6 +43,24 @@ impl Completions {
         write_json(&folder.join("completions.json"), self)
     }
 
+    /// For every prompt, the first completion of the next one after it.
+    pub fn mismatched<'a>(&'a self, prompts: &'a [Vec<u32>]) -> Result<Vec<Sequence<'a>>> {
+        let first = |prompt: usize| {
+            let next = (prompt + 1) % prompts.len();
+            // Completions are in the order of their prompts.
+            let at = self.prompt.partition_point(|of| *of < next);
+            self.tokens.get(at).or_else(|| self.tokens.first())
+        };
+        let sequence = |(index, prompt): (usize, &'a Vec<u32>)| {
+            let completion = first(index).filter(|_| prompts.len() > 1);
+            let completion = completion.ok_or_else(|| {
+                Error::Data("completions of other prompts need at least two prompts: give more prompts".to_owned())
+            })?;
+            Ok(Sequence { prompt, completion })
+        };
+        prompts.iter().enumerate().map(sequence).collect()
+    }
+
     /// Every completion with its prompt.
     pub fn sequences<'a>(&'a self, prompts: &'a [Vec<u32>]) -> Vec<Sequence<'a>> {
         self.prompt
@@ -60,8 +78,22 @@ pub struct Labelled {
     pub rewards: Vec<f64>,
     /// (chosen, rejected) completions, sorted by prompt.
     pub pairs: Vec<(usize, usize)>,
+    /// Completions that were judged by themselves, and whether they are desirable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judged: Vec<(usize, bool)>,
+    /// Weight of every pair, where they are not all alike; they sum to 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<f64>,
     /// Pairs left out because their rewards are equal (hard labels have nothing to say) or their completions are.
     pub ties: usize,
+}
+
+impl Labelled {
+    /// The better completion of every pair, and every desirable one.
+    pub fn chosen(&self) -> impl Iterator<Item = usize> {
+        let desirable = self.judged.iter().filter(|(_, desirable)| *desirable).map(|(completion, _)| *completion);
+        self.pairs.iter().map(|(chosen, _)| *chosen).chain(desirable)
+    }
 }
 
 /// Writes a value as JSON.

@@ -5,7 +5,7 @@ use super::files::{Completions, Labelled, write_json};
 use crate::error::{Error, Result};
 use crate::models::chat::ChatTemplate;
 use crate::plan::Split;
-use crate::tasks::dialogue::{Comparisons, Reading, comparisons};
+use crate::tasks::dialogue::{Comparisons, Reading, Verdict, comparisons};
 
 pub(super) fn run(context: &mut Context<'_>, split: Split, count: usize, reading: &Reading, seed: u64) -> Result<()> {
     let base = context.model_folder("base")?;
@@ -22,7 +22,7 @@ pub(super) fn run(context: &mut Context<'_>, split: Split, count: usize, reading
     };
     context.progress("reading the corpus", 0, 1);
     let corpus = context.corpus()?.clone();
-    let Comparisons { prompts, pairs, left_out } = comparisons(
+    let Comparisons { prompts, rows, left_out } = comparisons(
         &corpus,
         split == Split::HeldOut,
         &policy.tokenizer,
@@ -32,20 +32,39 @@ pub(super) fn run(context: &mut Context<'_>, split: Split, count: usize, reading
         count,
         seed,
     )?;
-    if pairs.is_empty() {
+    if rows.is_empty() {
         return Err(Error::Data(format!(
             "the corpus gives no comparison for this side ({left_out}): give more, or allow longer ones"
         )));
     }
-    tell!("{} comparisons of {} prompts; left out: {left_out}", pairs.len(), prompts.len());
+    tell!("{} comparisons of {} prompts; left out: {left_out}", rows.len(), prompts.len());
     let (mut completions, mut labelled) = (Completions::default(), Labelled::default());
-    for (prompt, texts) in pairs {
-        labelled.pairs.push((completions.tokens.len(), completions.tokens.len() + 1));
+    let mut rankings: Vec<Vec<usize>> = Vec::new();
+    for (prompt, verdict) in rows {
+        let first = completions.tokens.len();
+        let texts = match verdict {
+            Verdict::Ranked(texts) => {
+                // Everybody beats those that are ranked below.
+                let places = first..first + texts.len();
+                labelled
+                    .pairs
+                    .extend(places.clone().flat_map(|better| (better + 1..places.end).map(move |worse| (better, worse))));
+                rankings.push(places.collect());
+                texts
+            }
+            Verdict::Judged(text, desirable) => {
+                labelled.judged.push((first, desirable));
+                vec![text]
+            }
+        };
         for tokens in texts {
             completions.prompt.push(prompt);
             completions.tokens.push(tokens);
             completions.ended.push(true);
         }
+    }
+    if rankings.iter().any(|ranking| ranking.len() > 2) {
+        write_json(&context.folder.join("rankings.json"), &rankings)?;
     }
     write_json(&context.folder.join("prompts.json"), &prompts)?;
     completions.write(context.folder)?;

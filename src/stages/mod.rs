@@ -5,12 +5,16 @@ mod classifier;
 mod comparisons;
 mod context;
 mod evaluate;
+mod exact;
 mod files;
 mod generate;
 mod given;
+mod population;
 mod pretrained;
 mod prompts;
+mod rankings;
 mod reference_logprobs;
+mod reinforce;
 mod reward_model;
 mod samples;
 mod sft;
@@ -21,6 +25,7 @@ mod train;
 pub use classifier::ClassifierReport;
 pub use context::Context;
 pub use evaluate::{EvaluatedSample, PreferenceRow};
+pub use exact::{ExactReport, OptimalPoint};
 pub use files::{Completions, Labelled, csv_bytes, read_csv, read_json};
 pub use reward_model::RewardModelReport;
 
@@ -58,19 +63,21 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::Prompts { split, prefix_tokens, count, seed } => {
             prompts::run(&mut context, *split, *prefix_tokens, *count, *seed)?;
         }
-        Work::Samples { completions, max_new_tokens, seed } => {
-            samples::run(&mut context, *completions, *max_new_tokens, *seed)?;
+        Work::Samples { completions, temperature, max_new_tokens, seed } => {
+            samples::run(&mut context, *completions, *temperature, *max_new_tokens, *seed)?;
         }
-        Work::Comparisons { reward, labels, reward_scale, label_noise, seed } => {
-            comparisons::run(&mut context, reward, *labels, *reward_scale, *label_noise, *seed)?;
-        }
-        Work::ReferenceLogprobs {} => reference_logprobs::run(&mut context)?,
+        Work::Comparisons { reward, labelling, seed } => comparisons::run(&mut context, reward, labelling, *seed)?,
+        Work::Rankings { labelling, seed } => rankings::run(&mut context, labelling, *seed)?,
+        Work::Population { world, labelling } => population::run(&mut context, world, labelling)?,
+        Work::ReferenceLogprobs { mismatched } => reference_logprobs::run(&mut context, *mismatched)?,
         Work::RewardModel { training, seed } => reward_model::run(&mut context, training, *seed)?,
         Work::Train { .. } => train::run(&mut context, &stage.work)?,
+        Work::Reinforce { .. } => reinforce::run(&mut context, &stage.work)?,
         Work::Generate { sampling, seed } => {
             generate::run(&mut context, *sampling, *seed)?;
         }
         Work::Evaluate { reward } => evaluate::run(&mut context, reward.as_ref())?,
+        Work::Exact { world, beta, best_of_n } => exact::run(&mut context, world, *beta, *best_of_n)?,
     }
     let record = Record {
         seconds: began.elapsed().as_secs_f64(),

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::files::write_json;
 use crate::error::Result;
 use crate::models::Policy;
-use crate::tasks::sentiment::TrueReward;
+use crate::tasks::reward::TrueReward;
 
 pub(super) fn run(context: &mut Context<'_>) -> Result<()> {
     let folder = context.pretrained()?.clone();

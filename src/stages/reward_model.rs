@@ -3,8 +3,9 @@
 use super::context::Context;
 use super::files::{write_csv, write_json};
 use crate::error::Result;
+use crate::methods::Examples;
 use crate::spec::RewardModelTraining;
-use crate::train::{PairData, train_reward_model};
+use crate::train::{Example, PreferenceData, train_reward_model};
 use serde::{Deserialize, Serialize};
 
 /// report.json
@@ -21,11 +22,11 @@ pub(super) fn run(context: &mut Context<'_>, training: &RewardModelTraining, see
     let prompts = context.prompts("prompts")?;
     let samples = context.completions("samples")?;
     let labelled = context.labelled("comparisons")?;
-    let data = PairData {
+    let data = PreferenceData {
         sequences: samples.sequences(&prompts),
         prompt_of: samples.prompt.clone(),
-        pairs: labelled.pairs,
-        reference: None,
+        examples: Example::of_pairs(&labelled.pairs, Examples::Pairs),
+        ..PreferenceData::default()
     };
     let device = context.device.clone();
     let result =

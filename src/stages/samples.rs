@@ -7,10 +7,16 @@ use crate::models::Sampling;
 use crate::models::generate::generate;
 use crate::random::Stream;
 
-pub(super) fn run(context: &mut Context<'_>, completions: usize, max_new_tokens: usize, seed: u64) -> Result<()> {
+pub(super) fn run(
+    context: &mut Context<'_>,
+    completions: usize,
+    temperature: f64,
+    max_new_tokens: usize,
+    seed: u64,
+) -> Result<()> {
     let policy = context.policy("reference")?;
     let prompts = context.prompts("prompts")?;
-    let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, max_new_tokens, samples: completions };
+    let sampling = Sampling { temperature, top_k: 0, top_p: 1.0, max_new_tokens, samples: completions };
     // A prompt's stream is named by its tokens' place and its sample, so train and held-out prompts draw apart.
     let purpose = format!("samples after {}", blake3::hash(format!("{prompts:?}").as_bytes()).to_hex());
     let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, &purpose, prompt as u64);

@@ -13,7 +13,7 @@ pub(super) fn run(context: &mut Context<'_>, training: &LanguageModelTraining, s
     let samples = context.completions("samples")?;
     let labelled = context.labelled("comparisons")?;
     let all = samples.sequences(&prompts);
-    let chosen: Vec<Sequence<'_>> = labelled.pairs.iter().map(|(chosen, _)| all[*chosen]).collect();
+    let chosen: Vec<Sequence<'_>> = labelled.chosen().map(|completion| all[completion]).collect();
     let shuffle = Stream::new(seed, 0, "sft batches", 0);
     let device = context.device.clone();
     let steps = training.size.steps;

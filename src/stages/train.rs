@@ -1,14 +1,15 @@
 //! Stage `train`: one segment of a run, with the optimiser's state, so that the next one goes on.
 
 use super::context::Context;
-use super::files::{read_csv, read_json, write_csv};
+use super::files::{Labelled, read_csv, read_json, write_csv};
 use crate::error::{Error, Result};
+use crate::methods::Examples;
 use crate::plan::Work;
 use crate::report::rows::TrainRow;
-use crate::train::{OptimizerState, PairData, PreferenceRun, train_preference};
+use crate::train::{Example, OptimizerState, PreferenceData, PreferenceRun, train_preference};
 
 pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
-    let Work::Train { method, optimisation, size, first, last, seed, run_seed } = work else {
+    let Work::Train { method, optimisation, size, examples: limit, first, last, seed, run_seed } = work else {
         return Err(Error::Other("this stage does not train".into()));
     };
     let objective = method.objective().ok_or_else(|| Error::Other(format!("{} does not train", method.name())))?;
@@ -31,8 +32,16 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     } else {
         None
     };
-    let data =
-        PairData { sequences: samples.sequences(&prompts), prompt_of: samples.prompt.clone(), pairs: labelled.pairs, reference };
+    let sequences = samples.sequences(&prompts);
+    let mismatched = if objective.needs_mismatched() {
+        let references: Vec<f64> = read_json(&context.input("mismatched_logprobs")?.join("logprobs.json"))?;
+        Some(samples.mismatched(&prompts)?.into_iter().zip(references).collect())
+    } else {
+        None
+    };
+    let examples = examples(context, &labelled, objective.examples(), *limit)?;
+    let weights = (!labelled.weights.is_empty()).then(|| labelled.weights.clone());
+    let data = PreferenceData { sequences, prompt_of: samples.prompt.clone(), examples, weights, reference, mismatched };
     let (optimizer, tokens) = previous.map_or((None, 0), |(state, tokens)| (Some(state), tokens));
     let run = PreferenceRun { objective, optimisation, size, first: *first, last: *last, seeds: (*seed, *run_seed), tokens };
     let device = context.device.clone();
@@ -42,4 +51,46 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     write_csv(&context.folder.join("train.csv"), &rows)?;
     optimizer.save(&context.folder.join("optimizer.safetensors"))?;
     start.with(decoder).save(&context.folder.join("model"))
+}
+
+/// What the method learns from, `limit` of them at most (0: all).
+fn examples(context: &Context<'_>, labelled: &Labelled, wanted: Examples, limit: usize) -> Result<Vec<Example>> {
+    // Rankings have a stage of their own, or came with the comparisons.
+    let folder = context.input(if context.has("rankings") { "rankings" } else { "comparisons" })?;
+    let rankings = folder.join("rankings.json");
+    let mut examples = if wanted == Examples::Rankings && rankings.is_file() {
+        read_json::<Vec<Vec<usize>>>(&rankings)?.into_iter().map(Example::Ranking).collect()
+    } else if matches!(wanted, Examples::Judgements | Examples::OneOfPair) && !labelled.judged.is_empty() {
+        let of = |(completion, desirable): &(usize, bool)| {
+            if *desirable { Example::Desirable(*completion) } else { Example::Undesirable(*completion) }
+        };
+        labelled.judged.iter().map(of).collect()
+    } else {
+        Example::of_pairs(&labelled.pairs, wanted)
+    };
+    if limit > 0 {
+        examples.truncate(limit);
+    }
+    if examples.is_empty() {
+        let what = "the data compare no two completions of a prompt, and this method learns from comparisons";
+        return Err(Error::Data(format!(
+            "{what}: give a chosen and a rejected completion, or use kto, which learns from single ones"
+        )));
+    }
+    let is_there =
+        |kind: fn(&Example) -> bool| examples.iter().any(|example| kind(example) || matches!(example, Example::Pair(..)));
+    if matches!(wanted, Examples::Judgements | Examples::OneOfPair) {
+        for (kind, name) in [
+            ((|example| matches!(example, Example::Desirable(_))) as fn(&Example) -> bool, "desirable"),
+            (|example| matches!(example, Example::Undesirable(_)), "undesirable"),
+        ] {
+            if !is_there(kind) {
+                return Err(Error::Data(format!(
+                    "none of the {} examples is {name}: this method learns from both kinds; give examples of it, or raise `comparisons`",
+                    examples.len()
+                )));
+            }
+        }
+    }
+    Ok(examples)
 }

@@ -22,13 +22,22 @@ pub struct Reading {
     pub max_tokens: [usize; 2],
 }
 
+/// What a row of data says of completions, which are in tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Completions in order, the best first; two are a comparison.
+    Ranked(Vec<Vec<u32>>),
+    /// One completion, and whether it is desirable.
+    Judged(Vec<u32>, bool),
+}
+
 /// Comparisons in tokens.
 #[derive(Debug, Default)]
 pub struct Comparisons {
     /// Distinct prompts.
     pub prompts: Vec<Vec<u32>>,
-    /// Prompt, and chosen and rejected completion, sorted by prompt.
-    pub pairs: Vec<(usize, [Vec<u32>; 2])>,
+    /// What is known of completions of each prompt, sorted by prompt.
+    pub rows: Vec<(usize, Verdict)>,
     /// What was left out, for people.
     pub left_out: String,
 }
@@ -71,10 +80,14 @@ pub fn comparisons(
         .collect();
     for (path, side) in paths {
         let found = examples(std::slice::from_ref(&path), &Options { format: None, turns }, &mut |example| {
-            if !matches!(example, Example::Comparison { .. }) {
-                let what = "has no comparisons: this task needs a chosen and a rejected completion of every prompt";
-                return Err(Error::Data(format!("{} {what}", path.display())));
-            }
+            let desirable = match &example {
+                Example::Comparison { .. } | Example::Ranking { .. } => None,
+                Example::Judged { desirable, .. } => Some(*desirable),
+                Example::Text { .. } | Example::Completion { .. } => {
+                    let what = "has no comparisons: this task needs completions that are compared, ranked or judged";
+                    return Err(Error::Data(format!("{} {what}", path.display())));
+                }
+            };
             let by_text = || Split::of_text(&format!("{:?}", example.prompt()));
             if side.unwrap_or_else(by_text) != wanted {
                 return Ok(());
@@ -83,11 +96,10 @@ pub fn comparisons(
                 Err(LeftOut::TooLong) => too_long += 1,
                 Err(LeftOut::ControlTokens) => control += 1,
                 Ok(row) if exclude.contains(&row.prompt) => seen += 1,
-                Ok(row) => {
-                    if let Ok(pair) = <[Vec<u32>; 2]>::try_from(row.completions) {
-                        rows.push((row.prompt, pair));
-                    }
-                }
+                Ok(mut row) => rows.push(match desirable {
+                    None => (row.prompt, Verdict::Ranked(row.completions)),
+                    Some(desirable) => (row.prompt, Verdict::Judged(row.completions.swap_remove(0), desirable)),
+                }),
             }
             Ok(())
         })?;
@@ -104,15 +116,15 @@ pub fn comparisons(
     };
     let mut places: HashMap<&Vec<u32>, usize> = HashMap::new();
     for index in order.into_iter().take(kept) {
-        let (prompt, pair) = &rows[index];
+        let (prompt, verdict) = &rows[index];
         let next = places.len();
         let place = *places.entry(prompt).or_insert(next);
         if place == next {
             result.prompts.push(prompt.clone());
         }
-        result.pairs.push((place, pair.clone()));
+        result.rows.push((place, verdict.clone()));
     }
-    result.pairs.sort_by_key(|(prompt, _)| *prompt);
+    result.rows.sort_by_key(|(prompt, _)| *prompt);
     Ok(result)
 }
 

@@ -3,13 +3,11 @@
 use crate::data::{builtin, reviews};
 use crate::error::{Error, Result};
 use crate::models::Tokenizer;
-use crate::models::encoder::{Encoder, probability};
-use crate::models::linear::{FitSettings, LinearClassifier};
+use crate::models::linear::FitSettings;
 use crate::random::Stream;
 use crate::resolve::Corpus;
-use burn::tensor::Device;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Reviews and notes that a built-in corpus holds on each side.
 const BUILTIN_TEXTS: usize = 20_000;
@@ -47,6 +45,7 @@ pub fn texts(corpus: &Corpus, held_out: bool, seed: u64) -> Result<Texts> {
             Ok(Texts { reviews, notes: Vec::new() })
         }
         Corpus::Hub(names) => Err(Error::Data(format!("{} is not on this machine", names.join(", ")))),
+        Corpus::Oracle(_) => Err(Error::Other("this task has no texts, only tokens".into())),
     }
 }
 
@@ -61,7 +60,7 @@ pub fn labelled(corpus: &Corpus) -> Result<reviews::Corpus> {
 pub fn tokenizer(corpus: &Corpus, texts: &Texts, vocabulary: usize) -> Result<Tokenizer> {
     match corpus {
         Corpus::Builtin(_) => Tokenizer::words(&builtin::vocabulary()),
-        Corpus::Files(_) | Corpus::Hub(_) => {
+        Corpus::Files(_) | Corpus::Hub(_) | Corpus::Oracle(_) => {
             Tokenizer::byte_level_bpe(texts.reviews.iter().take(TOKENIZER_TEXTS).map(String::as_str), vocabulary)
         }
     }
@@ -161,46 +160,6 @@ pub fn prompts(
         "the corpus gives only {} of {count} prompts of {least} to {most} tokens that training does not have: lower prompts, or give more text",
         prompts.len()
     )))
-}
-
-/// The true reward of a text, in [0, 1].
-pub enum TrueReward {
-    /// The built-in world's exact scorer.
-    Builtin,
-    /// Probability of "positive" under a classifier fitted on labels.
-    Linear(Box<LinearClassifier>),
-    /// Probability of "positive" under a pretrained classifier.
-    Encoder(Box<(Encoder, Tokenizer, usize)>),
-}
-
-impl TrueReward {
-    /// A pretrained classifier with a label that means positive.
-    pub fn classifier(folder: &Path, device: &Device) -> Result<Self> {
-        let (encoder, tokenizer) = (Encoder::load(folder, device)?, Tokenizer::open(folder)?);
-        let is_positive = |label: &String| ["positive", "pos", "label_1"].contains(&label.to_lowercase().as_str());
-        let labels = encoder.labels();
-        // One logit alone is how positive a text is.
-        let positive = if labels.len() == 1 { Some(0) } else { labels.iter().position(is_positive) };
-        let positive = positive.ok_or_else(|| {
-            let what = format!("none of its labels ({}) is called positive, pos or LABEL_1", labels.join(", "));
-            Error::Data(format!("{}: {what}; name them in id2label of its config.json", folder.display()))
-        })?;
-        Ok(TrueReward::Encoder(Box::new((encoder, tokenizer, positive))))
-    }
-
-    /// The reward of every whole text, prompt included.
-    pub fn scores(&self, texts: &[String], mut progress: impl FnMut(usize)) -> Result<Vec<f64>> {
-        match self {
-            TrueReward::Builtin => Ok(texts.iter().map(|text| builtin::scorer::score(text).reward).collect()),
-            TrueReward::Linear(classifier) => Ok(texts.iter().map(|text| classifier.probability(text)).collect()),
-            TrueReward::Encoder(whole) => {
-                let (encoder, tokenizer, positive) = &**whole;
-                let tokens = texts.iter().map(|text| Ok(encoder.encode(tokenizer, text)?.0)).collect::<Result<Vec<_>>>()?;
-                let logits = encoder.logits(&tokens, &mut progress)?;
-                Ok(logits.iter().map(|logits| probability(logits, *positive)).collect())
-            }
-        }
-    }
 }
 
 /// Settings of the classifier that is fitted as true reward.

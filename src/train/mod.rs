@@ -1,19 +1,23 @@
 //! Training: sequences to tensors, optimisers, and one loop for everything that is trained.
 
+mod examples;
 mod language_model;
 mod optimizer;
-mod pairs;
 mod preference;
+mod reinforce;
+#[cfg(test)]
+mod reinforce_tests;
 mod reward_model;
 mod sequences;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use examples::{Example, PreferenceData};
 pub use language_model::train_language_model;
 pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
-pub use pairs::PairData;
 pub use preference::{PreferenceRun, train_preference};
+pub use reinforce::{Carried, ReinforceRun, Rollout, reinforce, update};
 pub use reward_model::{RewardModelResult, train_reward_model};
 pub use sequences::{Batch, Divergence, Sequence, completion_log_probs, divergences, scores};
 pub use step::{Output, StepResult, Trainer};

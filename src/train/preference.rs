@@ -1,8 +1,8 @@
 //! Preference training: one segment of a run, from one checkpoint to the next.
 
+use super::examples::{Batches, Distinct, Example, PreferenceData};
 use super::optimizer::OptimizerState;
-use super::pairs::{Batches, Distinct, PairData, index};
-use super::sequences::{Sequence, rows_of_completions};
+use super::sequences::{Sequence, completion_log_probs, rows_of_completions};
 use super::step::{Output, Trainer};
 use crate::error::{Error, Result};
 use crate::methods::{Objective, PreferenceBatch, TokenLogProbs};
@@ -10,6 +10,7 @@ use crate::models::Decoder;
 use crate::report::rows::TrainRow;
 use crate::spec::{Optimisation, TrainingSize};
 use burn::tensor::{Device, Tensor, TensorData};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Where a segment starts and ends, and how it trains.
@@ -34,7 +35,7 @@ pub struct PreferenceRun<'a> {
 pub fn train_preference(
     model: &Decoder,
     optimizer: Option<OptimizerState>,
-    data: &PairData<'_>,
+    data: &PreferenceData<'_>,
     run: &PreferenceRun<'_>,
     device: &Device,
     mut progress: impl FnMut(&TrainRow),
@@ -48,16 +49,22 @@ pub fn train_preference(
     let mut tokens = run.tokens;
     for step in run.first..run.last {
         let began = Instant::now();
-        let pairs = batches.batch(step);
+        let examples = batches.batch(step);
         let (mut rewards, mut used) = (Rewards::default(), 0);
-        for part in pairs.chunks(pairs.len().div_ceil(run.optimisation.gradient_accumulation_steps)) {
+        let mismatched = mismatched(&trainer.model, &examples, data, run.objective, device)?;
+        let size = examples.len().div_ceil(run.optimisation.gradient_accumulation_steps);
+        for (index, part) in examples.chunks(size).enumerate() {
             let distinct = Distinct::of(part, run.objective.needs_rejected());
             let sequences = distinct.sequences(data);
             used += sequences.iter().map(Sequence::len).sum::<usize>();
             trainer.add(&sequences, Output::TokenLogProbs, |values| {
-                let batch = batch(rows_of_completions(values, &sequences), &distinct, data, run.objective)?;
-                rewards.add(&batch);
-                Ok(run.objective.loss(&batch).mean().mul_scalar(part.len() as f64 / pairs.len() as f64))
+                let batch = batch(rows_of_completions(values, &sequences), &distinct, mismatched, data, run.objective)?;
+                rewards.add(&batch, distinct.paired);
+                let loss = run.objective.loss(&batch);
+                Ok(match &data.weights {
+                    Some(weights) => weighted_sum(loss, &weights[index * size..][..part.len()]),
+                    None => loss.mean().mul_scalar(part.len() as f64 / examples.len() as f64),
+                })
             })?;
         }
         let mut row = rewards.row(run.objective.beta());
@@ -82,8 +89,41 @@ pub fn train_preference(
     Ok((trainer.model, trainer.optimizer, rows))
 }
 
+/// sum of weight * loss over examples, of which each has one loss.
+fn weighted_sum(loss: Tensor<1>, weights: &[f64]) -> Tensor<1> {
+    let weights: Vec<f32> = weights.iter().map(|weight| *weight as f32).collect();
+    let weights = Tensor::from_data(TensorData::new(weights, loss.dims()), &loss.device());
+    (loss * weights).sum()
+}
+
+/// Mean log pi - log ref of completions after prompts that are not theirs, over the prompts of a batch: KTO's estimate of the KL
+/// (Ethayarajh et al. 2024, section 4.2). No gradient flows through it.
+fn mismatched(
+    model: &Decoder,
+    examples: &[Example],
+    data: &PreferenceData<'_>,
+    objective: &dyn Objective,
+    device: &Device,
+) -> Result<f64> {
+    if !objective.needs_mismatched() {
+        return Ok(0.0);
+    }
+    let all = data.mismatched.as_ref();
+    let all = all.ok_or_else(|| Error::Other("this method needs mismatched completions, and the plan gave none".into()))?;
+    let prompts: BTreeSet<usize> = examples.iter().map(|example| data.prompt_of[example.completion()]).collect();
+    let (sequences, references): (Vec<Sequence<'_>>, Vec<f64>) = prompts.into_iter().map(|prompt| all[prompt]).unzip();
+    let policy = completion_log_probs(model, &sequences, device, |_| ());
+    Ok(policy.iter().zip(&references).map(|(policy, reference)| policy - reference).sum::<f64>() / references.len() as f64)
+}
+
 /// What a loss reads of distinct completions whose log-probs under the policy are `policy`.
-fn batch(policy: TokenLogProbs, distinct: &Distinct, data: &PairData<'_>, objective: &dyn Objective) -> Result<PreferenceBatch> {
+fn batch(
+    policy: TokenLogProbs,
+    distinct: &Distinct,
+    mismatched: f64,
+    data: &PreferenceData<'_>,
+    objective: &dyn Objective,
+) -> Result<PreferenceBatch> {
     let device = policy.values.device();
     let reference = match (objective.needs_reference(), &data.reference) {
         (false, _) => None,
@@ -93,11 +133,12 @@ fn batch(policy: TokenLogProbs, distinct: &Distinct, data: &PairData<'_>, object
         }
         (true, None) => return Err(Error::Other("this method needs reference log-probs, and the plan gave none".into())),
     };
-    let rejected = objective.needs_rejected().then(|| index(&distinct.rejected, &device));
-    Ok(PreferenceBatch { policy, reference, chosen: index(&distinct.chosen, &device), rejected })
+    let Distinct { chosen, rejected, rankings, .. } = distinct;
+    let (chosen, rejected, rankings) = (chosen.clone(), rejected.clone(), rankings.clone());
+    Ok(PreferenceBatch { policy, reference, chosen, rejected, rankings, mismatched })
 }
 
-/// log p of every pair's completions, from which train.csv describes a step.
+/// log p of every example's completions, from which train.csv describes a step.
 #[derive(Default)]
 struct Rewards {
     chosen: Vec<f64>,
@@ -105,39 +146,41 @@ struct Rewards {
     /// log pi - log ref, where the method has a reference.
     chosen_ratios: Vec<f64>,
     rejected_ratios: Vec<f64>,
+    /// Whether any of them stand alone.
+    single: bool,
 }
 
 impl Rewards {
-    fn add(&mut self, batch: &PreferenceBatch) {
+    fn add(&mut self, batch: &PreferenceBatch, paired: bool) {
         let host = |values: Tensor<1>| -> Vec<f64> { values.to_data().iter::<f32>().map(f64::from).collect() };
-        let sums = batch.policy.sums().inner();
-        let (chosen, rejected) = (host(batch.of_chosen(sums.clone())), host(batch.of_rejected(sums)));
-        if let Some(reference) = &batch.reference {
-            let ratios = |policy: &[f64], reference: Tensor<1>| -> Vec<f64> {
-                policy.iter().zip(host(reference)).map(|(policy, reference)| policy - reference).collect()
-            };
-            self.chosen_ratios.extend(ratios(&chosen, batch.of_chosen(reference.clone())));
-            self.rejected_ratios.extend(ratios(&rejected, batch.of_rejected(reference.clone())));
+        let policy = host(batch.policy.sums().inner());
+        let reference = batch.reference.clone().map(host);
+        for (rows, sums, ratios) in [
+            (&batch.chosen, &mut self.chosen, &mut self.chosen_ratios),
+            (&batch.rejected, &mut self.rejected, &mut self.rejected_ratios),
+        ] {
+            sums.extend(rows.iter().map(|row| policy[*row]));
+            if let Some(reference) = &reference {
+                ratios.extend(rows.iter().map(|row| policy[*row] - reference[*row]));
+            }
         }
-        self.chosen.extend(chosen);
-        if batch.rejected.is_some() {
-            self.rejected.extend(rejected);
-        }
+        self.single |= !paired;
     }
 
-    /// The columns of train.csv that describe the pairs.
+    /// The columns of train.csv that describe the examples.
     fn row(&self, beta: f64) -> TrainRow {
         let mean = |values: &[f64]| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
         let mut row = TrainRow { logps_chosen: mean(&self.chosen), logps_rejected: mean(&self.rejected), ..TrainRow::default() };
-        if !self.rejected.is_empty() && !self.chosen_ratios.is_empty() {
+        if !self.rejected_ratios.is_empty() && !self.chosen_ratios.is_empty() {
             let [chosen, rejected] =
                 [&self.chosen_ratios, &self.rejected_ratios].map(|ratios| ratios.iter().map(|r| beta * r).collect::<Vec<_>>());
-            let margins: Vec<f64> = chosen.iter().zip(&rejected).map(|(chosen, rejected)| chosen - rejected).collect();
-            let right = margins.iter().filter(|margin| **margin > 0.0).count();
             row.rewards_chosen = mean(&chosen);
             row.rewards_rejected = mean(&rejected);
-            row.rewards_accuracies = Some(right as f64 / margins.len() as f64);
-            row.rewards_margins = mean(&margins);
+            row.rewards_margins = row.rewards_chosen.zip(row.rewards_rejected).map(|(chosen, rejected)| chosen - rejected);
+            if !self.single {
+                let right = chosen.iter().zip(&rejected).filter(|(chosen, rejected)| chosen > rejected).count();
+                row.rewards_accuracies = Some(right as f64 / chosen.len() as f64);
+            }
         }
         row
     }

@@ -1,6 +1,6 @@
 //! The learned reward: a scalar head on the reference policy, Bradley-Terry loss, the best epoch on validation pairs.
 
-use super::pairs::{Distinct, PairData, index};
+use super::examples::{Distinct, Example, PreferenceData, index};
 use super::sequences::{Sequence, scores};
 use super::step::{Output, Trainer};
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub struct RewardModelResult {
 /// Trains a reward model from `reference`. Prompts, not pairs, are split, so that no completion is on both sides.
 pub fn train_reward_model(
     reference: &Decoder,
-    data: &PairData<'_>,
+    data: &PreferenceData<'_>,
     training: &RewardModelTraining,
     seed: u64,
     device: &Device,
@@ -36,9 +36,9 @@ pub fn train_reward_model(
     let prompts = data.prompt_of.iter().max().map_or(0, |last| last + 1);
     let mut split = Stream::new(seed, 0, "reward model split", 0);
     let held: Vec<bool> = (0..prompts).map(|_| split.uniform() < training.size.validation_share).collect();
-    let is_held = |pair: &&(usize, usize)| held[data.prompt_of[pair.0]];
-    let validation: Vec<(usize, usize)> = data.pairs.iter().filter(is_held).copied().collect();
-    let pairs: Vec<(usize, usize)> = data.pairs.iter().filter(|pair| !is_held(pair)).copied().collect();
+    let prompt = |example: &Example| data.prompt_of[example.completion()];
+    let (validation, pairs): (Vec<Example>, Vec<Example>) =
+        data.examples.iter().cloned().partition(|example| held[prompt(example)]);
     let batch_pairs = training.size.batch_pairs;
     let per_epoch = pairs.len().div_ceil(batch_pairs) as u64;
     let steps = per_epoch * training.size.epochs;
@@ -49,10 +49,9 @@ pub fn train_reward_model(
     let mut tokens = 0;
     for epoch in 0..training.size.epochs {
         // Prompts are shuffled and their pairs stay together: 6 pairs of 4 completions cost 4 forward passes.
-        let mut groups: Vec<Vec<(usize, usize)>> =
-            pairs.chunk_by(|a, b| data.prompt_of[a.0] == data.prompt_of[b.0]).map(<[_]>::to_vec).collect();
+        let mut groups: Vec<Vec<Example>> = pairs.chunk_by(|a, b| prompt(a) == prompt(b)).map(<[_]>::to_vec).collect();
         let order = Stream::new(seed, 0, "reward model batches", epoch).permutation(groups.len());
-        let shuffled: Vec<(usize, usize)> = order.into_iter().flat_map(|group| std::mem::take(&mut groups[group])).collect();
+        let shuffled: Vec<Example> = order.into_iter().flat_map(|group| std::mem::take(&mut groups[group])).collect();
         for batch in shuffled.chunks(batch_pairs) {
             let began = Instant::now();
             let (mut chosen, mut rejected, mut used) = (Vec::new(), Vec::new(), 0);
@@ -61,7 +60,7 @@ pub fn train_reward_model(
                 let sequences = distinct.sequences(data);
                 used += sequences.iter().map(Sequence::len).sum::<usize>();
                 trainer.add(&sequences, Output::Scores, |scores| {
-                    let of = |rows: &[i32]| scores.clone().select(0, index(rows, &scores.device()));
+                    let of = |rows: &[usize]| scores.clone().select(0, index(rows, &scores.device()));
                     let (better, worse) = (of(&distinct.chosen), of(&distinct.rejected));
                     let host = |values: &Tensor<1>| -> Vec<f64> { values.to_data().iter::<f32>().map(f64::from).collect() };
                     chosen.extend(host(&better));
@@ -105,8 +104,8 @@ pub fn train_reward_model(
     Ok(RewardModelResult { model, validation_accuracy, mean, rows })
 }
 
-fn accuracy(model: &Decoder, data: &PairData<'_>, pairs: &[(usize, usize)], device: &Device) -> f64 {
+fn accuracy(model: &Decoder, data: &PreferenceData<'_>, pairs: &[Example], device: &Device) -> f64 {
     let scores = scores(model, &data.sequences, device, |_| ());
-    let right = pairs.iter().filter(|(chosen, rejected)| scores[*chosen] > scores[*rejected]).count();
-    right as f64 / pairs.len().max(1) as f64
+    let is_right = |pair: &&Example| matches!(pair, Example::Pair(chosen, rejected) if scores[*chosen] > scores[*rejected]);
+    pairs.iter().filter(is_right).count() as f64 / pairs.len().max(1) as f64
 }

@@ -110,6 +110,15 @@ impl Batch {
         model.token_log_probs(self.hidden(model), &self.predictions)
     }
 
+    /// log p of every completion token and the value before it, by turns, `[2 * completion tokens]`, under a model with a value
+    /// head.
+    pub fn token_log_probs_and_values(&self, model: &Decoder) -> Tensor<1> {
+        let hidden = self.hidden(model);
+        let rows: Vec<usize> = self.predictions.iter().map(|prediction| prediction.row).collect();
+        let values = model.values(hidden.clone().select(0, indices(&rows, &self.device)));
+        Tensor::stack::<2>(vec![model.token_log_probs(hidden, &self.predictions), values], 1).flatten(0, 1)
+    }
+
     /// Scores at each sequence's last token, `[rows]` for a scalar head, under a model that has scores.
     pub fn scores(&self, model: &Decoder) -> Tensor<1> {
         model.scores(self.hidden(model).select(0, indices(&self.last, &self.device))).flatten(0, 1)
@@ -146,6 +155,30 @@ pub fn completion_log_probs(
         let batch = Batch::new(chunk, false, device);
         batch.sums(&batch.token_log_probs(model))
     })
+}
+
+/// log p of every completion token of every sequence, in order, and the value before it where the model has a value head (else 0).
+pub fn token_log_probs_and_values(model: &Decoder, sequences: &[Sequence<'_>], device: &Device) -> Vec<Vec<[f64; 2]>> {
+    in_chunks(
+        sequences,
+        |_| (),
+        |chunk| {
+            let batch = Batch::new(chunk, false, device);
+            let host = |numbers: Tensor<1>| -> Vec<f64> { numbers.to_data().iter::<f32>().map(f64::from).collect() };
+            let numbers: Vec<[f64; 2]> = if model.config.value {
+                host(batch.token_log_probs_and_values(model)).as_chunks::<2>().0.to_vec()
+            } else {
+                host(batch.token_log_probs(model)).into_iter().map(|log_prob| [log_prob, 0.0]).collect()
+            };
+            let mut rest = &numbers[..];
+            let of_sequence = |length: &usize| {
+                let (own, others) = rest.split_at(*length);
+                rest = others;
+                own.to_vec()
+            };
+            batch.completions.iter().map(of_sequence).collect()
+        },
+    )
 }
 
 /// Scores of every sequence under a reward model, in order.

@@ -31,6 +31,8 @@ pub struct Trainer {
 pub enum Output {
     /// log p of every completion token, sequence after sequence.
     TokenLogProbs,
+    /// log p of every completion token and the value before it, by turns.
+    TokenLogProbsAndValues,
     /// A reward model's score of every sequence.
     Scores,
 }
@@ -58,6 +60,11 @@ impl Trainer {
         Trainer { model, optimizer, settings, steps, device, loss: 0.0, gradients: Vec::new() }
     }
 
+    /// How it trains.
+    pub fn settings(&self) -> &Optimisation {
+        &self.settings
+    }
+
     /// Adds the gradient of a loss, which gets the model's numbers for `sequences`, `[numbers]`, and returns a scalar. What is
     /// added up before a [`step`](Self::step) counts as one batch.
     pub fn add(
@@ -74,6 +81,7 @@ impl Trainer {
             let batch = Batch::new(shard, output == Output::Scores, &taped);
             let numbers = match output {
                 Output::TokenLogProbs => batch.token_log_probs(&model),
+                Output::TokenLogProbsAndValues => batch.token_log_probs_and_values(&model),
                 Output::Scores => batch.scores(&model),
             };
             (model.parameters, numbers)

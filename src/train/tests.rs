@@ -1,7 +1,9 @@
 //! What a whole training run promises, whatever it is computed with.
 
-use super::{Batch, PairData, PreferenceRun, Sequence, completion_log_probs, train_language_model, train_preference};
-use crate::methods::Dpo;
+use super::{
+    Batch, Example, PreferenceData, PreferenceRun, Sequence, completion_log_probs, train_language_model, train_preference,
+};
+use crate::methods::{Dpo, Examples, Method, Objective};
 use crate::models::{Decoder, DecoderConfig};
 use crate::ops::testing::plainly;
 use crate::random::Stream;
@@ -22,14 +24,16 @@ fn train(steps: u64, change: impl Fn(&mut Optimisation)) -> (Vec<f64>, Vec<Vec<f
     let texts = texts();
     let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence { prompt: &text[..4], completion: &text[4..] }).collect();
     let reference = completion_log_probs(&model, &sequences, &device, |_| ());
-    let data = PairData {
+    let data = PreferenceData {
         prompt_of: (0..sequences.len()).map(|index| index / 4).collect(),
-        pairs: (0..sequences.len())
+        examples: (0..sequences.len())
             .step_by(4)
             .flat_map(|first| [(first, first + 1), (first + 2, first + 1), (first + 2, first + 3)])
+            .map(|(chosen, rejected)| Example::Pair(chosen, rejected))
             .collect(),
         sequences,
         reference: Some(reference),
+        ..PreferenceData::default()
     };
     let mut optimisation = Optimisation {
         warmup_steps: 5,
@@ -39,7 +43,7 @@ fn train(steps: u64, change: impl Fn(&mut Optimisation)) -> (Vec<f64>, Vec<Vec<f
     };
     change(&mut optimisation);
     let run = PreferenceRun {
-        objective: &Dpo { beta: 0.1 },
+        objective: &Dpo::default(),
         optimisation: &optimisation,
         size: &TrainingSize { steps, batch_pairs: 36, shuffle: Shuffle::Prompts, checkpoint_every: steps },
         first: 0,
@@ -140,6 +144,91 @@ fn a_shared_prompt_changes_nothing() {
     for (index, (shared, alone)) in shared_gradients.iter().zip(&alone_gradients).enumerate() {
         close(shared, alone, &format!("gradient {index}"));
     }
+}
+
+/// Gradient-descent steps of a method on this data: the losses.
+fn losses(method: &dyn Objective, data: &PreferenceData<'_>, model: &Decoder, parts: usize) -> Vec<f64> {
+    let optimisation = Optimisation { gradient_accumulation_steps: parts, ..Optimisation::constant(Optimizer::Sgd, 1e-3) };
+    let run = PreferenceRun {
+        objective: method,
+        optimisation: &optimisation,
+        size: &TrainingSize { steps: 4, batch_pairs: 12, shuffle: Shuffle::Pairs, checkpoint_every: 4 },
+        first: 0,
+        last: 4,
+        seeds: (0, 0),
+        tokens: 0,
+    };
+    let (_, _, rows) = train_preference(model, None, data, &run, &Device::flex(), |_| ()).expect("trained");
+    rows.into_iter().map(|row| row.loss).collect()
+}
+
+/// A method as an experiment file names it.
+fn method(name: &str) -> Method {
+    Method::read(name, crate::spec::Table::new(), 0..0).expect("defaults")
+}
+
+#[test]
+fn every_kind_of_example_is_learnt_from_in_parts_as_in_one() {
+    let (texts, device) = (texts(), Device::flex());
+    let model = Decoder::new(DecoderConfig::gpt2(50, 40, 24, 2, 3), &mut Stream::new(0, 0, "parts test", 0), &device);
+    // The reference is another model, so that no estimate is 0 by itself.
+    let other = Decoder::new(DecoderConfig::gpt2(50, 40, 24, 2, 3), &mut Stream::new(0, 0, "parts test", 1), &device);
+    let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence { prompt: &text[..4], completion: &text[4..] }).collect();
+    let reference = completion_log_probs(&other, &sequences, &device, |_| ());
+    let prompts = sequences.len() / 4;
+    let pairs: Vec<(usize, usize)> = (0..sequences.len()).step_by(2).map(|chosen| (chosen, chosen + 1)).collect();
+    let shifted: Vec<Sequence<'_>> = (0..prompts)
+        .map(|prompt| Sequence {
+            prompt: sequences[4 * prompt].prompt,
+            completion: sequences[(4 * prompt + 4) % texts.len()].completion,
+        })
+        .collect();
+    let shifted_reference = completion_log_probs(&other, &shifted, &device, |_| ());
+    for (name, examples) in [
+        ("kto", Example::of_pairs(&pairs, Examples::Judgements)),
+        ("kto", Example::of_pairs(&pairs, Examples::OneOfPair)),
+        (
+            "plackett_luce",
+            (0..prompts).map(|prompt| Example::Ranking((4 * prompt..4 * prompt + 2 + prompt % 3).collect())).collect(),
+        ),
+        ("ipo", Example::of_pairs(&pairs, Examples::Pairs)),
+        ("orpo", Example::of_pairs(&pairs, Examples::Pairs)),
+    ] {
+        let data = PreferenceData {
+            sequences: sequences.clone(),
+            prompt_of: (0..sequences.len()).map(|index| index / 4).collect(),
+            examples,
+            weights: None,
+            reference: Some(reference.clone()),
+            mismatched: Some(shifted.iter().copied().zip(shifted_reference.iter().copied()).collect()),
+        };
+        let method = method(name);
+        let objective = method.objective().expect("a loss");
+        let (whole, parts) = (losses(objective, &data, &model, 1), losses(objective, &data, &model, 3));
+        for (whole, parts) in whole.iter().zip(parts) {
+            assert!((parts - whole).abs() < 2e-4 * whole.abs().max(1.0), "{name}: {parts} is not {whole}");
+        }
+    }
+}
+
+#[test]
+fn a_weighted_population_is_learnt_from_as_a_whole() {
+    let (texts, device) = (texts(), Device::flex());
+    let model = Decoder::new(DecoderConfig::gpt2(50, 40, 24, 2, 3), &mut Stream::new(0, 0, "parts test", 0), &device);
+    let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence { prompt: &text[..4], completion: &text[4..] }).collect();
+    let pairs = [(0, 1), (1, 0), (2, 3)];
+    let data = |weights: Option<Vec<f64>>, pairs: &[(usize, usize)]| PreferenceData {
+        prompt_of: (0..sequences.len()).map(|index| index / 4).collect(),
+        sequences: sequences.clone(),
+        examples: Example::of_pairs(pairs, Examples::Pairs),
+        weights,
+        ..PreferenceData::default()
+    };
+    let simpo = method("simpo");
+    let first = |data: PreferenceData<'_>| losses(simpo.objective().expect("a loss"), &data, &model, 1)[0];
+    let alone: Vec<f64> = pairs.iter().map(|pair| first(data(None, &[*pair]))).collect();
+    let whole = first(data(Some(vec![0.2, 0.5, 0.3]), &pairs));
+    assert!((whole - (0.2 * alone[0] + 0.5 * alone[1] + 0.3 * alone[2])).abs() < 1e-5, "{whole}, {alone:?}");
 }
 
 #[test]

@@ -13,7 +13,8 @@ What it makes:
 
     optimizers.json       torch.optim RMSprop, AdamW and SGD over 8 steps, with global-norm
                           gradient clipping and linear warm-up of the learning rate
-    losses.json           preference losses and their gradients, in float64
+    losses.json           preference losses of pairs, tokens and rankings, and their gradients,
+                          in float64
     gpt2/config.json, gpt2/generation_config.json, gpt2/model.safetensors
                           a tiny random GPT-2 as transformers saves it
     gpt2/model_b.safetensors
@@ -159,17 +160,135 @@ def make_optimizers():
 # ---------------------------------------------------------------- losses
 
 
+SMOOTHING = 0.1
+
+
+def logsig(x):
+    return torch.nn.functional.logsigmoid(x)
+
+
+def log_odds(x):
+    """log(p / (1 - p)) of log p."""
+    return x - torch.log(-torch.expm1(x))
+
+
+def preference_case(f, leaves, **settings):
+    """A loss with its settings, its value and its gradient with respect to every leaf."""
+    leaves = {
+        k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in leaves.items()
+    }
+    loss = f(*leaves.values())
+    grads = torch.autograd.grad(loss, list(leaves.values()))
+    named = {f"grad_{k}": g.tolist() for k, g in zip(leaves, grads)}
+    return {**settings, "value": float(loss.detach()), **named}
+
+
+def pair_cases(rng, logp_w, logp_l, ref_w, ref_l):
+    """Losses of a pair that read the sums of both completions only."""
+    eps = SMOOTHING
+    out = []
+
+    def add(f, **settings):
+        out.append(preference_case(f, {"w": logp_w, "l": logp_l}, **settings))
+
+    # f'(u) of r = log u, for each divergence.
+    links = [
+        ({"divergence": "forward-kl"}, lambda r: -torch.exp(-r)),
+        ({"divergence": "jensen-shannon"}, lambda r: math.log(2) + r - torch.logaddexp(r, r * 0)),
+        ({"divergence": "alpha", "divergence_alpha": 0.5}, lambda r: (1 - torch.exp(-r / 2)) / 0.5),
+        ({"divergence": "alpha", "divergence_alpha": 0.01},
+         lambda r: -torch.expm1(-r * 0.01) / 0.01),
+    ]
+    for beta in (0.1, 1.0):
+        def margin(w, l, beta=beta):
+            return beta * ((w - ref_w) - (l - ref_l))
+
+        add(lambda w, l: (-(1 - eps) * logsig(margin(w, l)) + eps * logsig(-margin(w, l)))
+            / (1 - 2 * eps),
+            loss="robust_dpo", beta=beta, label_smoothing=eps)
+        add(lambda w, l: (margin(w, l) / beta - 1 / (2 * beta)) ** 2, loss="ipo", beta=beta)
+        add(lambda w, l: torch.relu(1 - margin(w, l)), loss="hinge", beta=beta)
+        for settings, link in links:
+            add(lambda w, l: -logsig(beta * (link(w - ref_w) - link(l - ref_l))),
+                loss="dpo", beta=beta, **settings)
+        add(lambda w, l: -logsig(beta * (w - l)), loss="dpo", beta=beta, reference_free=True)
+        mismatched = rng.gauss(0, 3)
+        z = max(0.0, mismatched)
+        add(lambda w, l: ((1 - torch.sigmoid(beta * (w - ref_w - z)))
+                          + 1.25 * (1 - torch.sigmoid(beta * (z - (l - ref_l))))) / 2,
+            loss="kto", beta=beta, undesirable_weight=1.25, mismatched=mismatched)
+    return out
+
+
+# Lengths and scales of the two completions: ordinary ones, tokens that are nearly certain, and
+# tokens that are nearly impossible.
+TOKEN_SHAPES = [(5, 8, 1.5, 2.0), (4, 1, 3.0, 0.5), (3, 6, 1e-3, 1e-2), (2, 4, 60.0, 30.0)]
+
+
+def make_token_examples():
+    """Losses of a pair that read the completions' lengths, with gradients of every token."""
+    rng = random.Random(2100)
+    examples = []
+    for tokens_w, tokens_l, scale_w, scale_l in TOKEN_SHAPES:
+        w = [-scale_w * rng.uniform(0.2, 1.8) for _ in range(tokens_w)]
+        l = [-scale_l * rng.uniform(0.2, 1.8) for _ in range(tokens_l)]
+        ref_w, ref_l = sum(w) + rng.gauss(0, 2), sum(l) + rng.gauss(0, 2)
+        losses = []
+
+        def add(f, **settings):
+            losses.append(preference_case(f, {"w": w, "l": l}, **settings))
+
+        def mean_margin(w, l):
+            return (w.sum() - ref_w) / len(w) - (l.sum() - ref_l) / len(l)
+
+        for beta in (0.1, 1.0):
+            add(lambda w, l: (mean_margin(w, l) - 1 / (2 * beta)) ** 2,
+                loss="ipo", beta=beta, form="mean")
+            add(lambda w, l: -logsig(beta * mean_margin(w, l)),
+                loss="dpo", beta=beta, average_log_prob=True)
+            add(lambda w, l: -logsig(beta * (w.mean() - l.mean())),
+                loss="dpo", beta=beta, average_log_prob=True, reference_free=True)
+            add(lambda w, l: -logsig(beta * ((w.sum() - ref_w) - (l.sum() - ref_l)))
+                - 0.5 * w.mean(),
+                loss="dpo", beta=beta, sft_weight=0.5)
+            add(lambda w, l: -w.mean() - beta * logsig(log_odds(w.mean()) - log_odds(l.mean())),
+                loss="orpo", beta=beta)
+        for beta, gamma in ((2.0, 1.0), (2.5, 0.0)):
+            add(lambda w, l: -logsig(beta * (w.mean() - l.mean()) - gamma),
+                loss="simpo", beta=beta, gamma=gamma)
+        add(lambda w, l: -w.sum() - 0.5 * torch.log(-torch.expm1(l)).sum(),
+            loss="unlikelihood", alpha=0.5, form="token")
+        inputs = {"tokens_w": w, "tokens_l": l, "ref_w": ref_w, "ref_l": ref_l}
+        examples.append({"inputs": inputs, "losses": losses})
+    return examples
+
+
+def make_ranking_examples():
+    """The Plackett-Luce loss of rankings of several lengths, the best completion first."""
+    rng = random.Random(2200)
+    examples = []
+    for length, spread in ((2, 3.0), (3, 3.0), (5, 10.0), (4, 100.0)):
+        ref = [rng.uniform(-60, -35) for _ in range(length)]
+        logp = [r + rng.gauss(0, spread) for r in ref]
+
+        def loss(logp, beta):
+            s = beta * (logp - torch.tensor(ref, dtype=torch.float64))
+            return -sum(s[k] - torch.logsumexp(s[k:], 0) for k in range(len(s)))
+
+        losses = [
+            preference_case(lambda y: loss(y, beta), {"logp": logp},
+                            loss="plackett_luce", beta=beta)
+            for beta in (0.1, 1.0)
+        ]
+        examples.append({"inputs": {"logp": logp, "ref": ref}, "losses": losses})
+    return examples
+
+
 def make_losses():
     rng = random.Random(2000)
-    logsig = torch.nn.functional.logsigmoid
-    alpha, eps = 0.5, 0.1
-
-    def with_grads(f, a, b):
-        a = torch.tensor(a, dtype=torch.float64, requires_grad=True)
-        b = torch.tensor(b, dtype=torch.float64, requires_grad=True)
-        loss = f(a, b)
-        ga, gb = torch.autograd.grad(loss, [a, b])
-        return float(loss.detach()), float(ga), float(gb)
+    # The numbers that came later have a generator of their own, so that the earlier ones stay.
+    later = random.Random(2050)
+    alpha, eps = 0.5, SMOOTHING
 
     examples = []
     for i in range(6):
@@ -189,8 +308,7 @@ def make_losses():
         losses = []
 
         def add(f, a, b, **kw):
-            loss, gw, gl = with_grads(f, a, b)
-            losses.append({**kw, "value": loss, "grad_w": gw, "grad_l": gl})
+            losses.append(preference_case(f, {"w": a, "l": b}, **kw))
 
         for beta in (0.1, 1.0):
             def margin(w, l, beta=beta):
@@ -201,15 +319,23 @@ def make_losses():
                 logp_w, logp_l, loss="cdpo", beta=beta, label_smoothing=eps)
         add(lambda w, l: -w + alpha * l, logp_w, logp_l, loss="unlikelihood", alpha=alpha)
         add(lambda w, l: -logsig(w - l), r_w, r_l, loss="bradley_terry")
+        losses += pair_cases(later, logp_w, logp_l, ref_w, ref_l)
         examples.append({"inputs": ex, "losses": losses})
     return {
-        "about": "float64. m = beta*((logp_w-ref_w)-(logp_l-ref_l)). dpo: -log sigmoid(m). cdpo: "
-                 "-(1-label_smoothing)*log sigmoid(m) - label_smoothing*log sigmoid(-m). "
-                 "unlikelihood: -logp_w + alpha*logp_l. bradley_terry: "
-                 "-log sigmoid(reward_w-reward_l). grad_w and grad_l are with respect to logp_w "
-                 "and logp_l (bradley_terry: reward_w and reward_l).",
+        "about": "float64. A loss has the name and the settings of its method's table in an "
+                 "experiment file (src/methods says what they mean); kto also has the mismatched "
+                 "mean that it is given. m = beta*((logp_w-ref_w)-(logp_l-ref_l)). dpo: "
+                 "-log sigmoid(m). cdpo: -(1-label_smoothing)*log sigmoid(m) - "
+                 "label_smoothing*log sigmoid(-m). unlikelihood: -logp_w + alpha*logp_l. "
+                 "bradley_terry: -log sigmoid(reward_w-reward_l). kto: the mean over both "
+                 "completions. grad_w and grad_l are with respect to logp_w and logp_l "
+                 "(bradley_terry: reward_w and reward_l). token_examples: completions by their "
+                 "tokens, and gradients with respect to them. ranking_examples: completions from "
+                 "best to worst.",
         "made_with": made_with(),
         "examples": examples,
+        "token_examples": make_token_examples(),
+        "ranking_examples": make_ranking_examples(),
     }
 
 

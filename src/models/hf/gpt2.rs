@@ -39,6 +39,8 @@ fn stored(_: &DecoderConfig, place: Place) -> Stored {
         Place::FinalBias => "transformer.ln_f.bias".to_owned(),
         Place::Head => "lm_head.weight".to_owned(),
         Place::Score => "score.weight".to_owned(),
+        // A value head never gets into files.
+        Place::Value => "value.weight".to_owned(),
         Place::Block(layer, part) => format!("transformer.h.{layer}.{}", of_block(part)),
     };
     Stored::AsIs(name)

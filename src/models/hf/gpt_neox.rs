@@ -47,6 +47,7 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
         query_key_norm: false,
         tied: fields.flag_or("tie_word_embeddings", false)?,
         scores: 0,
+        value: false,
     })
 }
 

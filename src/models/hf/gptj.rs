@@ -40,6 +40,7 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
         query_key_norm: false,
         tied: false,
         scores: 0,
+        value: false,
     })
 }
 

@@ -49,6 +49,7 @@ pub(super) fn sizes(fields: &Fields, biases: Biases) -> Result<DecoderConfig, St
         query_key_norm: false,
         tied: fields.flag_or("tie_word_embeddings", false)?,
         scores: 0,
+        value: false,
     })
 }
 

@@ -1,9 +1,10 @@
 //! Figure 4 of the paper: what Best-of-N gains with N, by the true reward, by the learned one, and by a judge.
 
-use super::axis::{Axis, extent, padded};
+use super::axis::{Axis, Scale, extent, padded};
 use super::canvas::{Align, Drawing, Rect, Text};
 use super::legend::{Entry, legend};
 use super::panel::Panel;
+use super::tracks::is_one;
 use super::{Figures, half};
 use crate::report::rows::BestOfNRow;
 use crate::report::theme::{INK, TITLE, look, shade};
@@ -78,6 +79,25 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
     Some(drawing)
 }
 
+/// Best-of-N by N, a curve for every task, seed and temperature: at temperature 1, or at all where there is none at 1.
+pub fn curves(rows: &[BestOfNRow]) -> Vec<Vec<&BestOfNRow>> {
+    let plain = rows.iter().any(|row| is_one(row.temperature));
+    let mut curves: Vec<Vec<&BestOfNRow>> = Vec::new();
+    let sound = |row: &&BestOfNRow| row.kl_bound.is_finite() && row.reward_mean.is_finite();
+    for row in rows.iter().filter(sound).filter(|row| !plain || is_one(row.temperature)) {
+        // Every N is a run of its own.
+        let draw = |row: &BestOfNRow| (row.task.clone(), row.seed, row.temperature.to_bits());
+        match curves.iter_mut().find(|curve| draw(curve[0]) == draw(row)) {
+            // A row for every judge repeats the rewards.
+            Some(curve) if curve.iter().any(|known| known.n == row.n) => {}
+            Some(curve) => curve.push(row),
+            None => curves.push(vec![row]),
+        }
+    }
+    curves.iter_mut().for_each(|curve| curve.sort_by_key(|row| row.n));
+    curves
+}
+
 fn panel(
     on: &mut Drawing,
     outer: Rect,
@@ -88,7 +108,7 @@ fn panel(
     let every = || lines.iter().flat_map(|line| &line.1);
     let all_n: Vec<f64> = every().map(|value| value.0).collect();
     let range = extent(every().flat_map(|(_, value, low, high)| [*value, *low, *high])).unwrap_or((0.0, 1.0));
-    let x = Axis::log2("N (completions drawn, log scale)", &all_n, 8);
+    let x = Axis::values("N (completions drawn, log scale)", Scale::Log, &all_n, CELL.0 - 90.0);
     let panel = Panel::new(outer, x, Axis::linear(y, padded(range, 0.06), 5), true);
     panel.frame(on, title);
     for (name, values) in lines {
@@ -117,4 +137,20 @@ fn learned_reward(row: &BestOfNRow) -> Option<Value> {
 fn win_rate(row: &BestOfNRow) -> Option<Value> {
     let value = row.win_rate?;
     Some((row.n as f64, value, row.ci_low.unwrap_or(value), row.ci_high.unwrap_or(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::best;
+    use super::*;
+
+    #[test]
+    fn every_n_is_a_run_of_its_own_and_one_curve_joins_them() {
+        let mut warm = best(4, 0.9);
+        warm.temperature = 0.7;
+        let rows = [best(16, 0.7), best(1, 0.5), best(4, 0.6), best(4, 0.6), warm];
+        let found = curves(&rows);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].iter().map(|row| row.n).collect::<Vec<_>>(), [1, 4, 16]);
+    }
 }

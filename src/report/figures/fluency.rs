@@ -2,7 +2,7 @@
 
 use super::Figures;
 use super::canvas::Drawing;
-use super::multiples::{Curve, Plot, grid};
+use super::multiples::{Curve, Layout, Plot, grid};
 use super::tracks::{Palette, tracks};
 use crate::report::rows::FrontierRow;
 use crate::report::theme::look;
@@ -26,9 +26,10 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
             color: palette.color(track.method, track.params),
             marker: Some(look(track.method).marker),
             points: track.rows.iter().map(|row| (row.step as f64, value(row), 0.0)).collect(),
+            ..Curve::default()
         });
-        Plot { title: (*title).to_owned(), y: (*y).to_owned(), cut: false, curves: curves.collect() }
+        Plot { title: (*title).to_owned(), y: (*y).to_owned(), cut: false, curves: curves.collect(), ..Plot::default() }
     });
     let title = format!("{}: health of the samples", data.study);
-    grid(&title, "optimiser step", plots.collect(), 2, &palette.entries(true))
+    grid(&title, "optimiser step", plots.collect(), Layout::small(2), &palette.entries(true))
 }

@@ -1,9 +1,11 @@
 //! Figure 2 (left) of the paper: true reward against KL from the reference, one point for every evaluated checkpoint.
 
-use super::axis::{Axis, extent, padded};
+use super::axis::{Axis, extent, padded, reach};
+use super::best_of_n::curves;
 use super::canvas::{Align, Drawing, Rect, Text};
 use super::legend::{Entry, Labels, legend};
 use super::multiples::rounded;
+use super::optimum::{COLOR, Optimum, optima};
 use super::panel::Panel;
 use super::tracks::{Palette, Track, is_one, tracks};
 use super::{Figures, half};
@@ -23,22 +25,35 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
         track.rows.retain(|row| row.kl_mean.is_finite() && row.reward_mean.is_finite());
     }
     tracks.retain(|track| !track.rows.is_empty());
-    let curves = best_of_n(data.best_of_n);
+    let curves = curves(data.best_of_n);
+    let optima = optima(data.optimum);
     let bound = curves.iter().flatten().map(|row| row.kl_bound).fold(0.0, f64::max);
     let limit = limit(&tracks).map_or(bound, |limit| limit.max(bound));
     let rows = || tracks.iter().flat_map(|track| &track.rows);
-    let rewards = rewards(&tracks, &curves, limit)?;
+    let rewards = rewards(&tracks, &curves, &optima, limit)?;
     let least = rows().map(|row| row.kl_mean).fold(0.0, f64::min);
 
     let title = format!("{}: reward against KL", data.study);
     let mut drawing = Drawing::new(WIDTH, HEIGHT, &title);
     let x = Axis::linear("KL(π ‖ π_ref), nats per sequence", (least - 0.015 * limit, limit * 1.04), 7);
-    let y = Axis::linear(data.reward_label, padded(rewards, 0.05), 6);
+    let y = Axis::linear(data.reward_label, padded(rewards, 0.05), 8);
     let panel = Panel::new(Rect { left: 10.0, top: 10.0, right: WIDTH - LEGEND, bottom: HEIGHT - 6.0 }, x, y, true);
     panel.frame(&mut drawing, &title);
     let mut labels = Labels::new(panel.plot.grown(-2.0));
 
+    for optimum in &optima {
+        let band = optimum.band();
+        panel.band(&mut drawing, &band, COLOR);
+        for edge in [|end: &(f64, f64, f64)| (end.0, end.1), |end: &(f64, f64, f64)| (end.0, end.2)] {
+            panel.clipped(band.iter().map(edge)).iter().for_each(|part| labels.avoid_line(part));
+        }
+    }
     reference(&mut drawing, &panel, &tracks, &mut labels);
+    for optimum in &optima {
+        let line = || optimum.points.iter().map(|(kl, reward, _)| (*kl, *reward));
+        panel.dashed(&mut drawing, line(), COLOR, 1.2, optimum.dash());
+        panel.clipped(line()).iter().for_each(|part| labels.avoid_line(part));
+    }
     let bon = look("best_of_n").color;
     for curve in &curves {
         let line = || curve.iter().map(|row| (row.kl_bound, row.reward_mean));
@@ -82,51 +97,31 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
     for row in curves.iter().flatten().filter(|_| curves.len() == 1) {
         labels.write(&mut drawing, &format!("N={}", row.n), panel.at(row.kl_bound, row.reward_mean), 12.0, bon);
     }
-    key(&mut drawing, &panel, &tracks, !curves.is_empty());
+    key(&mut drawing, &panel, &tracks, !curves.is_empty(), &optima);
     Some(drawing)
 }
 
-/// The greatest KL that is shown. Where a run went more than four times as far as 80% of the points, it would push all others
-/// against the axis, so the range ends at the last point before that.
+/// The greatest KL that is shown, see [`reach`].
 fn limit(tracks: &[Track<'_>]) -> Option<f64> {
-    let rows = || tracks.iter().flat_map(|track| &track.rows);
+    let kls = |trained: bool| {
+        let rows = tracks.iter().flat_map(|track| &track.rows);
+        reach(rows.filter(|row| !trained || row.step > 0).map(|row| row.kl_mean))
+    };
     // Step 0 is at no distance and says nothing about how far runs go.
-    let mut kls: Vec<f64> = rows().filter(|row| row.step > 0).map(|row| row.kl_mean).collect();
-    if kls.is_empty() {
-        kls = rows().map(|row| row.kl_mean).collect();
-    }
-    kls.sort_by(f64::total_cmp);
-    let greatest = *kls.last()?;
-    let far = 4.0 * kls[(kls.len() - 1) * 4 / 5];
-    if far > 0.0 && greatest > far { kls.into_iter().rfind(|kl| *kl <= far) } else { Some(greatest) }
+    kls(true).or_else(|| kls(false))
 }
 
 /// The range of rewards: of what is shown, and of what lies beyond the greatest KL where that does not flatten the rest.
-fn rewards(tracks: &[Track<'_>], curves: &[Vec<&BestOfNRow>], limit: f64) -> Option<(f64, f64)> {
+fn rewards(tracks: &[Track<'_>], curves: &[Vec<&BestOfNRow>], optima: &[Optimum], limit: f64) -> Option<(f64, f64)> {
     let of = |row: &FrontierRow| [row.reward_mean - half(row.reward_se), row.reward_mean + half(row.reward_se)];
     let rows = || tracks.iter().flat_map(|track| &track.rows);
-    let best = || curves.iter().flatten().map(|row| row.reward_mean);
-    let shown = extent(rows().filter(|row| row.kl_mean <= limit).flat_map(|row| of(row)).chain(best()));
-    let all = extent(rows().flat_map(|row| of(row)).chain(best()))?;
+    let best =
+        || curves.iter().flatten().flat_map(|row| [row.reward_mean - half(row.reward_se), row.reward_mean + half(row.reward_se)]);
+    let optimal = optima.iter().flat_map(|optimum| &optimum.points).filter(|point| point.0 <= limit);
+    let others = best().chain(optimal.map(|point| point.1)).collect::<Vec<_>>();
+    let shown = extent(rows().filter(|row| row.kl_mean <= limit).flat_map(|row| of(row)).chain(others.iter().copied()));
+    let all = extent(rows().flat_map(|row| of(row)).chain(others.iter().copied()))?;
     Some(shown.filter(|shown| all.1 - all.0 > 1.8 * (shown.1 - shown.0)).unwrap_or(all))
-}
-
-/// Best-of-N of every run at temperature 1 (or at all, where there is none at 1), by N.
-fn best_of_n(rows: &[BestOfNRow]) -> Vec<Vec<&BestOfNRow>> {
-    let plain = rows.iter().any(|row| is_one(row.temperature));
-    let mut curves: Vec<Vec<&BestOfNRow>> = Vec::new();
-    let sound = |row: &&BestOfNRow| row.kl_bound.is_finite() && row.reward_mean.is_finite();
-    for row in rows.iter().filter(sound).filter(|row| !plain || is_one(row.temperature)) {
-        let same = |other: &BestOfNRow| (&other.run, other.temperature.to_bits()) == (&row.run, row.temperature.to_bits());
-        match curves.iter_mut().find(|curve| same(curve[0])) {
-            // A row for every judge repeats the rewards.
-            Some(curve) if curve.iter().any(|known| known.n == row.n) => {}
-            Some(curve) => curve.push(row),
-            None => curves.push(vec![row]),
-        }
-    }
-    curves.iter_mut().for_each(|curve| curve.sort_by_key(|row| row.n));
-    curves
 }
 
 /// Whether a checkpoint is the reference that a run starts from, rather than a policy of its own.
@@ -159,9 +154,12 @@ fn name_ends(on: &mut Drawing, panel: &Panel, tracks: &[Track<'_>], labels: &mut
     let mut named: Vec<(&str, &str)> = Vec::new();
     let mut kinds: Vec<(&str, &str)> = tracks.iter().map(|track| (track.method, track.params)).collect();
     kinds.dedup();
-    // Many labels tell nothing; then only the methods whose sweep is the point of the figure have theirs.
+    // Among many labels, those of the methods whose sweep is the point of the figure come first, and others only stand close by.
     let few = kinds.len() <= 14;
-    for track in tracks.iter().filter(|track| few || matches!(track.method, "dpo" | "unlikelihood")) {
+    let combinations = |method: &str| kinds.iter().filter(|kind| kind.0 == method).count();
+    let central = |track: &Track<'_>| few || (matches!(track.method, "dpo" | "unlikelihood") && combinations(track.method) <= 8);
+    let (first, rest): (Vec<_>, Vec<_>) = tracks.iter().partition(|track| central(track));
+    for track in first.into_iter().chain(rest) {
         let text = palette.settings(track.method, track.params);
         let shown = track.rows.iter().rev().find(|row| panel.x.share(row.kl_mean) <= 1.0);
         let (Some(row), false) = (shown, named.contains(&(track.method, track.params))) else { continue };
@@ -170,14 +168,16 @@ fn name_ends(on: &mut Drawing, panel: &Panel, tracks: &[Track<'_>], labels: &mut
         let text = if left && !text.is_empty() { format!("{text} →") } else { text };
         named.push((track.method, track.params));
         if !text.is_empty() && text.chars().count() < 32 {
-            let color = mix(look(track.method).color, INK, 0.35);
-            labels.write(on, &text, panel.at(row.kl_mean, row.reward_mean), 48.0, color);
+            let (color, reach) = (mix(look(track.method).color, INK, 0.35), if central(track) { 48.0 } else { 12.0 });
+            let line = panel.clipped(track.rows.iter().map(|row| (row.kl_mean, row.reward_mean)));
+            let exit = line.last().and_then(|part| part.last()).filter(|_| left);
+            labels.write(on, &text, exit.copied().unwrap_or(panel.at(row.kl_mean, row.reward_mean)), reach, color);
         }
     }
 }
 
 /// The legend on the right, and what bars and lines are.
-fn key(on: &mut Drawing, panel: &Panel, tracks: &[Track<'_>], best_of_n: bool) {
+fn key(on: &mut Drawing, panel: &Panel, tracks: &[Track<'_>], best_of_n: bool, optima: &[Optimum]) {
     let mut methods: Vec<&str> = tracks.iter().map(|track| track.method).collect();
     methods.dedup();
     let mut entries: Vec<Entry> = methods
@@ -189,6 +189,7 @@ fn key(on: &mut Drawing, panel: &Panel, tracks: &[Track<'_>], best_of_n: bool) {
         let name = "Best-of-N (KL bound)".to_owned();
         entries.push(Entry { label: name, color: look.color, marker: Some(look.marker), dash: Some(DASH) });
     }
+    entries.extend(optima.iter().map(Optimum::entry));
     let plot = panel.plot;
     let (left, right) = (plot.right + 24.0, WIDTH - 4.0);
     legend(on, Rect { left, top: plot.top, right, bottom: plot.bottom - 50.0 }, &entries);
@@ -204,5 +205,22 @@ fn key(on: &mut Drawing, panel: &Panel, tracks: &[Track<'_>], best_of_n: bool) {
             bold: false,
             upwards: false,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Made, row};
+    use super::*;
+
+    #[test]
+    fn ppo_off_the_shelf_is_an_entry_of_its_own() {
+        let params = ["kl_target=3", "kl_target=6", "kl_target=3;preset=off-the-shelf", "kl_target=6;preset=off-the-shelf"];
+        let frontier = params.iter().map(|params| row("ppo_gt", params, 100, 3.0, 0.7)).collect();
+        let shown = Made { frontier, ..Made::default() }.svg(draw);
+        for text in ["PPO-GT", "PPO-GT (off-the-shelf)", "target KL=3"] {
+            assert!(shown.lines().any(|line| line.trim() == text), "{text}");
+        }
+        assert!(!shown.contains("preset"), "the name of the method already says it");
     }
 }

@@ -69,6 +69,7 @@ pub fn legend(on: &mut Drawing, area: Rect, entries: &[Entry]) {
 pub struct Labels {
     area: Rect,
     taken: Vec<Rect>,
+    written: Vec<Rect>,
     markers: Vec<Point>,
     lines: Vec<(Point, Point)>,
 }
@@ -76,7 +77,7 @@ pub struct Labels {
 impl Labels {
     /// Labels stay inside `area`.
     pub fn new(area: Rect) -> Self {
-        Self { area, taken: Vec::new(), markers: Vec::new(), lines: Vec::new() }
+        Self { area, taken: Vec::new(), written: Vec::new(), markers: Vec::new(), lines: Vec::new() }
     }
 
     /// Keeps labels off a marker.
@@ -118,7 +119,10 @@ impl Labels {
                 // Nearer to another marker, it would seem to be that one's. Beside is best, above better than below.
                 let mut others = self.markers.iter().filter(|marker| gap(**marker, at) > 1.0);
                 let stray = others.any(|marker| gap(*marker, middle) < gap(at, middle));
+                // A leader through another label would seem to be its own.
+                let struck = self.written.iter().filter(|other| other.clip(at, near(&rect, at)).is_some()).count();
                 let cost = distance
+                    + 20.0 * struck as f64
                     + 7.0 * crossed as f64
                     + if stray { 12.0 } else { 0.0 }
                     + 4.0 * sin.abs()
@@ -129,7 +133,7 @@ impl Labels {
             }
         }
         let Some((_, rect)) = best else { return false };
-        let near = (at.0.clamp(rect.left, rect.right), at.1.clamp(rect.top, rect.bottom));
+        let near = near(&rect, at);
         let length = gap(near, at);
         if length > 14.0 {
             let from = |share: f64| (at.0 + (near.0 - at.0) * share, at.1 + (near.1 - at.1) * share);
@@ -141,8 +145,14 @@ impl Labels {
         on.rect(rect.grown(1.0), PAPER, 0.7);
         on.text(text, (rect.left, rect.bottom - NOTE * 0.12), NOTE, color, Align::Start);
         self.taken.push(rect);
+        self.written.push(rect);
         true
     }
+}
+
+/// The point of a rectangle that is nearest to another.
+fn near(rect: &Rect, (x, y): Point) -> Point {
+    (x.clamp(rect.left, rect.right), y.clamp(rect.top, rect.bottom))
 }
 
 fn gap(a: Point, b: Point) -> f64 {

@@ -1,20 +1,33 @@
 //! Every figure of a study: one file and one line of [`ALL`] each.
 
-use crate::error::Result;
-use crate::report::rows::{BestOfNRow, FrontierRow, PreferencesRow, TrainRow};
+use crate::error::{Doing, Result};
+use crate::report::rows::{BestOfNRow, FrontierRow, OptimumRow, OracleRow, PreferencesRow, SeedsRow, TrainRow};
+use crate::report::theme::kind;
 use canvas::Drawing;
 use std::path::{Path, PathBuf};
 
 pub mod axis;
 pub mod best_of_n;
 pub mod canvas;
+pub mod convergence;
+pub mod displacement;
 pub mod fluency;
 pub mod frontier;
+pub mod heatmap;
 pub mod legend;
+pub mod lengths;
 pub mod multiples;
+pub mod optimum;
+pub mod oracle;
+pub mod overoptimisation;
 pub mod panel;
+pub mod ppo;
 pub mod preferences;
 pub mod render;
+pub mod seeds;
+pub mod steps;
+pub mod sweep;
+pub mod swept;
 pub mod tracks;
 pub mod training;
 
@@ -33,6 +46,12 @@ pub struct Figures<'a> {
     pub preferences: &'a [PreferencesRow],
     /// Rows of every run's train.csv.
     pub training: &'a [(RunLabel, Vec<TrainRow>)],
+    /// Rows of oracle.csv.
+    pub oracle: &'a [OracleRow],
+    /// Rows of optimum.csv.
+    pub optimum: &'a [OptimumRow],
+    /// Rows of seeds.csv.
+    pub seeds: &'a [SeedsRow],
 }
 
 /// Which run a train.csv is of.
@@ -48,15 +67,31 @@ pub struct RunLabel {
     pub seed: u64,
 }
 
+impl RunLabel {
+    /// The method, as figures tell it apart.
+    pub fn kind(&self) -> &str {
+        kind(&self.method, &self.params)
+    }
+}
+
 /// Composes a figure, or nothing where there are no data for it.
 type Draw = fn(&Figures<'_>) -> Option<Drawing>;
 
 /// Every figure: the name of its files, and what draws it.
-pub const ALL: [(&str, Draw); 5] = [
+pub const ALL: [(&str, Draw); 14] = [
     ("frontier", frontier::draw),
     ("best_of_n", best_of_n::draw),
     ("preferences", preferences::draw),
+    ("sweep", sweep::draw),
+    ("heatmap", heatmap::draw),
+    ("seeds", seeds::draw),
+    ("overoptimisation", overoptimisation::draw),
+    ("oracle", oracle::draw),
+    ("convergence", convergence::draw),
     ("training", training::draw),
+    ("ppo", ppo::draw),
+    ("displacement", displacement::draw),
+    ("lengths", lengths::draw),
     ("health", fluency::draw),
 ];
 
@@ -64,11 +99,20 @@ pub const ALL: [(&str, Draw); 5] = [
 pub fn draw_all(data: &Figures<'_>, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for (name, draw) in ALL {
-        if let Some(drawing) = draw(data) {
-            written.extend(render::save(&drawing, folder, name)?);
+        match draw(data) {
+            Some(drawing) => written.extend(render::save(&drawing, folder, name)?),
+            // One of an earlier plan would be taken for this one's.
+            None => ["svg", "png"].iter().try_for_each(|ending| remove(&folder.join(format!("{name}.{ending}"))))?,
         }
     }
     Ok(written)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", path),
+        _ => Ok(()),
+    }
 }
 
 /// Half the width of a 95% interval from a standard error; 0 where that is not known.

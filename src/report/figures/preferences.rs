@@ -2,7 +2,7 @@
 //! labels.
 
 use super::canvas::Drawing;
-use super::multiples::{Curve, Plot, grid};
+use super::multiples::{Curve, Layout, Plot, grid};
 use super::tracks::{Palette, tracks};
 use super::{Figures, half};
 use crate::report::rows::PreferencesRow;
@@ -35,10 +35,17 @@ pub fn draw(data: &Figures<'_>) -> Option<Drawing> {
                 color: palette.color(track.method, track.params),
                 marker: Some(look(track.method).marker),
                 points: points.collect(),
+                ..Curve::default()
             }
         });
-        Plot { title: (*title).to_owned(), y: (*y).to_owned(), cut: *title != "accuracy", curves: curves.collect() }
+        Plot {
+            title: (*title).to_owned(),
+            y: (*y).to_owned(),
+            cut: *title != "accuracy",
+            curves: curves.collect(),
+            ..Plot::default()
+        }
     });
     let title = format!("{}: held-out comparisons (95% intervals, clustered by prompt)", data.study);
-    grid(&title, "optimiser step", plots.collect(), 3, &palette.entries(true))
+    grid(&title, "optimiser step", plots.collect(), Layout::small(3), &palette.entries(true))
 }

@@ -1,8 +1,53 @@
-//! Figures from made-up data, sound and not.
+//! Figures from made-up data, sound and not. Tests of single figures are beside them and take their data from here.
 
 use super::*;
 
-fn row(method: &str, params: &str, step: u64, kl: f64, reward: f64) -> FrontierRow {
+/// Everything that figures are drawn from, owned.
+#[derive(Clone, Default)]
+pub struct Made {
+    pub frontier: Vec<FrontierRow>,
+    pub best_of_n: Vec<BestOfNRow>,
+    pub training: Vec<(RunLabel, Vec<TrainRow>)>,
+    pub oracle: Vec<OracleRow>,
+    pub optimum: Vec<OptimumRow>,
+    pub seeds: Vec<SeedsRow>,
+}
+
+impl Made {
+    /// The drawing that a figure makes of it; every checkpoint has held-out comparisons too.
+    pub fn draw(&self, draw: Draw) -> Option<Drawing> {
+        self.with(draw)
+    }
+
+    /// The texts of a figure and everything else that is in its SVG.
+    pub fn svg(&self, draw: Draw) -> String {
+        render::to_svg(&self.draw(draw).unwrap()).unwrap()
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&Figures<'_>) -> T) -> T {
+        let preferences = self.frontier.iter().map(|row| PreferencesRow {
+            run: row.run.clone(),
+            step: row.step,
+            accuracy: 0.5 + row.kl_mean / 100.0,
+            accuracy_se: row.reward_se,
+            margin: row.kl_mean,
+            ..PreferencesRow::default()
+        });
+        act(&Figures {
+            study: "oracle",
+            reward_label: "mean true reward",
+            frontier: &self.frontier,
+            best_of_n: &self.best_of_n,
+            preferences: &preferences.collect::<Vec<_>>(),
+            training: &self.training,
+            oracle: &self.oracle,
+            optimum: &self.optimum,
+            seeds: &self.seeds,
+        })
+    }
+}
+
+pub fn row(method: &str, params: &str, step: u64, kl: f64, reward: f64) -> FrontierRow {
     FrontierRow {
         run: format!("{method}-{params}"),
         method: method.to_owned(),
@@ -18,14 +63,14 @@ fn row(method: &str, params: &str, step: u64, kl: f64, reward: f64) -> FrontierR
         kl_se: 0.02 * kl,
         kl_sampled_mean: kl,
         kl_sampled_se: 0.02 * kl,
-        completion_tokens_mean: 40.0,
+        completion_tokens_mean: 40.0 + step as f64 / 10.0,
         truncated_share: 0.1,
         entropy_mean: 2.0,
         distinct_2: 0.6,
     }
 }
 
-fn best(n: usize, reward: f64) -> BestOfNRow {
+pub fn best(n: usize, reward: f64) -> BestOfNRow {
     BestOfNRow {
         run: format!("best_of_n-n{n}-seed0"),
         task: "sentiment".to_owned(),
@@ -45,6 +90,47 @@ fn best(n: usize, reward: f64) -> BestOfNRow {
     }
 }
 
+pub fn optimum(kind: &str, kl: f64, reward: f64) -> OptimumRow {
+    OptimumRow { kind: kind.into(), beta: 1.0 / kl, kl, reward, reward_se: 0.02, reliable: true, ..OptimumRow::default() }
+}
+
+pub fn oracle(method: &str, params: &str, step: u64, kl: f64, kl_to_own_optimum: Option<f64>) -> OracleRow {
+    OracleRow {
+        run: format!("{method}-{params}"),
+        method: method.into(),
+        params: params.into(),
+        seed: 0,
+        step,
+        kl,
+        reward: 0.5 + 0.1 * kl,
+        optimal_reward: 0.51 + 0.1 * kl,
+        regret: 0.01,
+        kl_to_own_optimum,
+    }
+}
+
+pub fn seeds(method: &str, params: &str, step: u64, seeds: usize) -> SeedsRow {
+    let reward_mean = 0.5 + step as f64 / 1000.0;
+    SeedsRow {
+        method: method.into(),
+        params: params.into(),
+        step,
+        seeds,
+        prompts: 256,
+        reward_mean,
+        reward_se: 0.01,
+        ci_low: reward_mean - 0.02,
+        ci_high: reward_mean + 0.02,
+        seed_sd: 0.01,
+        kl_mean: step as f64 / 100.0,
+        completion_tokens_mean: 20.0,
+    }
+}
+
+pub fn label(method: &str, params: &str) -> RunLabel {
+    RunLabel { run: format!("{method}-{params}"), method: method.into(), params: params.into(), seed: 0 }
+}
+
 fn frontier_rows() -> Vec<FrontierRow> {
     let mut rows = Vec::new();
     for (beta, reach) in [("0.05", 4.0), ("0.1", 2.5), ("1", 0.8)] {
@@ -61,27 +147,39 @@ fn frontier_rows() -> Vec<FrontierRow> {
 }
 
 fn training_rows() -> Vec<(RunLabel, Vec<TrainRow>)> {
-    let run = RunLabel { run: "dpo-0".into(), method: "dpo".into(), params: "beta=0.1".into(), seed: 0 };
-    let rows = (1..=50).map(|step| TrainRow {
-        step,
-        loss: 0.69 - step as f64 * 0.005,
-        rewards_accuracies: Some(0.5 + step as f64 * 0.005),
-        ..TrainRow::default()
-    });
-    vec![(run, rows.collect())]
+    let rows = |ppo: bool| {
+        let row = |step| TrainRow {
+            step,
+            loss: 0.69 - step as f64 * 0.005,
+            rewards_accuracies: Some(0.5 + step as f64 * 0.005),
+            logps_chosen: (!ppo).then_some(-20.0 - step as f64),
+            logps_rejected: (!ppo).then_some(-21.0 - 2.0 * step as f64),
+            objective_kl: ppo.then_some(step as f64 / 10.0),
+            policy_clipfrac: ppo.then_some(0.1),
+            ..TrainRow::default()
+        };
+        (1..=50).map(row).collect()
+    };
+    vec![(label("dpo", "beta=0.1"), rows(false)), (label("ppo", ""), rows(true))]
 }
 
-fn data<'a>(frontier: &'a [FrontierRow], best: &'a [BestOfNRow], training: &'a [(RunLabel, Vec<TrainRow>)]) -> Figures<'a> {
-    let preferences = frontier.iter().map(|row| PreferencesRow {
-        run: row.run.clone(),
-        step: row.step,
-        accuracy: 0.5 + row.kl_mean / 100.0,
-        accuracy_se: row.reward_se,
-        margin: row.kl_mean,
-        ..PreferencesRow::default()
-    });
-    let preferences: &[PreferencesRow] = preferences.collect::<Vec<_>>().leak();
-    Figures { study: "oracle", reward_label: "mean true reward", frontier, best_of_n: best, preferences, training }
+/// A study with data for every figure.
+pub fn made() -> Made {
+    let mut frontier = frontier_rows();
+    for (beta, rate) in [("0.1", "1e-4"), ("1", "1e-4"), ("0.1", "2e-4")] {
+        frontier.push(row("ipo", &format!("beta={beta};learning_rate={rate}"), 100, 1.0, 0.6));
+    }
+    let runs =
+        [("comparisons=64", 0.2), ("comparisons=1024", 0.02), ("comparisons=0", 0.002), ("samples_from=population", 0.001)];
+    let exact = runs.iter().flat_map(|(params, own)| [1, 2, 3].map(|step| oracle("dpo", params, step, step as f64, Some(*own))));
+    Made {
+        frontier,
+        best_of_n: [1, 4, 16, 64, 128].map(|n| best(n, 0.5 + 0.05 * (n as f64).log2())).into(),
+        training: training_rows(),
+        oracle: exact.collect(),
+        optimum: [0.5, 1.0, 2.0].map(|kl| optimum("exact", kl, 0.6 + 0.1 * kl)).into(),
+        seeds: [0, 100, 200].map(|step| seeds("dpo", "beta=0.1", step, 3)).into(),
+    }
 }
 
 /// A fresh folder; removed when it goes out of scope.
@@ -91,14 +189,13 @@ fn folder() -> tempfile::TempDir {
 
 #[test]
 fn every_figure_is_drawn_and_the_png_is_twice_as_large() {
-    let (frontier, best) = (frontier_rows(), [1, 4, 16, 64, 128].map(|n| best(n, 0.5 + 0.05 * (n as f64).log2())));
-    let folder = folder();
+    let (made, folder) = (made(), folder());
     let into = folder.path().join("figures");
-    let written = draw_all(&data(&frontier, &best, &training_rows()), &into).unwrap();
+    let written = made.with(|data| draw_all(data, &into)).unwrap();
     assert_eq!(written.len(), 2 * ALL.len());
     assert_eq!(std::fs::read_dir(&into).unwrap().count(), written.len(), "drafts are gone");
     for (name, draw) in ALL {
-        let (width, height) = draw(&data(&frontier, &best, &training_rows())).unwrap().size;
+        let (width, height) = made.draw(draw).unwrap().size;
         let svg = std::fs::read_to_string(into.join(format!("{name}.svg"))).unwrap();
         assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
         assert!(svg.contains(&format!("width=\"{width}\" height=\"{height}\"")));
@@ -112,31 +209,37 @@ fn every_figure_is_drawn_and_the_png_is_twice_as_large() {
 
 #[test]
 fn axes_and_curves_are_named() {
-    let (frontier, best) = (frontier_rows(), [best(1, 0.5), best(4, 0.6)]);
-    let svg = |draw: Draw| render::to_svg(&draw(&data(&frontier, &best, &training_rows())).unwrap()).unwrap();
-    let shown = svg(frontier::draw);
-    for text in
-        ["KL(π ‖ π_ref)", "mean true reward", "DPO", "Unlikelihood", "Best-of-N (KL bound)", "reference (step 0)", "β=0.05"]
-    {
+    let made = Made { best_of_n: vec![best(1, 0.5), best(4, 0.6)], ..made() };
+    let shown = made.svg(frontier::draw);
+    for text in [
+        "KL(π ‖ π_ref)",
+        "mean true reward",
+        "DPO",
+        "Unlikelihood",
+        "Best-of-N (KL bound)",
+        "optimum (exact)",
+        "reference (step 0)",
+        "β=0.05",
+    ] {
         assert!(shown.contains(text), "{text}");
     }
-    assert!(shown.contains("1 point beyond KL"), "a run far away is cut, and said to be");
-    let shown = svg(best_of_n::draw);
+    assert!(shown.contains("beyond KL"), "a run far away is cut, and said to be");
+    let shown = made.svg(best_of_n::draw);
     assert!(shown.contains("completions drawn"));
     assert!(!shown.contains("seed"), "runs that differ in N alone are one curve, which needs no legend");
-    let shown = svg(training::draw);
+    let shown = made.svg(training::draw);
     for text in ["optimiser step", "rewards/accuracies", "running mean of 10", "DPO β=0.1"] {
         assert!(shown.contains(text), "{text}");
     }
-    assert!(svg(fluency::draw).contains("distinct-2"));
+    assert!(made.svg(fluency::draw).contains("distinct-2"));
 }
 
 #[test]
 fn without_data_nothing_is_drawn() {
     let folder = folder();
-    assert!(draw_all(&data(&[], &[], &[]), folder.path()).unwrap().is_empty());
-    let broken = [row("dpo", "", 1, f64::NAN, f64::NAN)];
-    assert!(frontier::draw(&data(&broken, &[], &[])).is_none());
+    assert!(Made::default().with(|data| draw_all(data, folder.path())).unwrap().is_empty());
+    let broken = Made { frontier: vec![row("dpo", "", 1, f64::NAN, f64::NAN)], ..Made::default() };
+    assert!(broken.draw(frontier::draw).is_none());
 }
 
 #[test]
@@ -149,19 +252,30 @@ fn odd_values_do_no_harm() {
         vec![row("dpo", "", 5, 2.0, 0.7), row("dpo", "", 5, 2.0, 0.7)],
         vec![row("ppo", "", 1, -0.1, nan), row("ppo", "", 2, nan, 1.0), row("ppo", "", 3, -0.2, 0.5)],
         vec![odd.clone(), row("dpo", "beta=1", 1, 1.0, 0.5), odd],
+        [("1", "nan"), ("1e300", "0"), ("-1", "inf"), ("1", "1")]
+            .map(|(a, b)| row("dpo", &format!("a={a};b={b}"), 1, nan, 0.1))
+            .into(),
     ];
-    for frontier in &cases {
-        let train = |loss| TrainRow { step: 1, loss, rewards_margins: Some(nan), ..TrainRow::default() };
-        let run = RunLabel { run: String::new(), method: String::new(), params: String::new(), seed: 0 };
-        let training = vec![(run.clone(), vec![train(nan), train(1e308)]), (run, vec![])];
-        let best = [best(1, nan), best(0, f64::INFINITY), best(16, 0.5), best(16, 0.5)];
-        for (_, draw) in ALL {
-            if let Some(drawing) = draw(&data(frontier, &best, &training)) {
+    for frontier in cases {
+        let train =
+            |loss| TrainRow { step: 1, loss, rewards_margins: Some(nan), logps_chosen: Some(loss), ..TrainRow::default() };
+        let run = label("", "");
+        let exact = |kl, own| OracleRow { regret: -1.0, ..oracle("", "comparisons=x;comparisons=3", 1, kl, own) };
+        let made = Made {
+            frontier,
+            training: vec![(run.clone(), vec![train(nan), train(1e308)]), (run, vec![])],
+            best_of_n: vec![best(1, nan), best(0, f64::INFINITY), best(16, 0.5), best(16, 0.5)],
+            oracle: vec![exact(nan, Some(nan)), exact(f64::INFINITY, Some(-1.0)), exact(0.0, Some(1e-300)), exact(1.0, None)],
+            optimum: vec![optimum("exact", nan, 1.0), optimum("<&", 1.0, f64::INFINITY), optimum("", 1e300, 0.5)],
+            seeds: vec![SeedsRow { ci_low: nan, kl_mean: f64::INFINITY, ..seeds("", "", 1, 2) }, seeds("<&>", "=;", 0, 9)],
+        };
+        for (name, draw) in ALL {
+            if let Some(drawing) = made.draw(draw) {
                 let svg = render::to_svg(&drawing).unwrap();
-                assert!(!svg.contains("NaN") && !svg.contains("<&"));
+                assert!(!svg.contains("NaN") && !svg.contains("<&"), "{name}");
             }
         }
         let folder = folder();
-        draw_all(&data(frontier, &best, &training), folder.path()).unwrap();
+        made.with(|data| draw_all(data, folder.path())).unwrap();
     }
 }

@@ -2,14 +2,14 @@
 
 use super::legend::Entry;
 use crate::report::rows::FrontierRow;
-use crate::report::theme::{Marker, label, look, order, order_params, setting, shade};
+use crate::report::theme::{Marker, kind, label, look, of_kind, order, order_params, setting, shade};
 use plotters::style::RGBColor;
 use std::collections::BTreeMap;
 
 /// One run at one sampling temperature, in the order of its steps.
 #[derive(Clone, Debug)]
 pub struct Track<'a> {
-    /// Name of the method.
+    /// The method, as [`kind`] tells it apart.
     pub method: &'a str,
     /// Swept parameters.
     pub params: &'a str,
@@ -23,7 +23,9 @@ pub fn tracks(rows: &[FrontierRow]) -> Vec<Track<'_>> {
     let mut runs: BTreeMap<(&str, u64), Track<'_>> = BTreeMap::new();
     for row in rows.iter().filter(|row| !plain || is_one(row.temperature)) {
         let run = runs.entry((&row.run, row.temperature.to_bits()));
-        run.or_insert_with(|| Track { method: &row.method, params: &row.params, rows: Vec::new() }).rows.push(row);
+        run.or_insert_with(|| Track { method: kind(&row.method, &row.params), params: &row.params, rows: Vec::new() })
+            .rows
+            .push(row);
     }
     let mut tracks: Vec<Track<'_>> = runs.into_values().collect();
     for track in &mut tracks {
@@ -45,7 +47,7 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// A palette for these pairs of method and parameters.
+    /// A palette for these pairs of method, as [`kind`] tells it apart, and parameters.
     pub fn new<'a>(runs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (method, params) in runs {
@@ -74,7 +76,8 @@ impl Palette {
     pub fn settings(&self, method: &str, params: &str) -> String {
         let all = self.params(method);
         let told = |written: &&str| all.len() < 2 || all.iter().any(|other| !other.split(';').any(|one| one == *written));
-        let shown: Vec<String> = params.split(';').filter(|one| !one.is_empty()).filter(told).map(setting).collect();
+        let shown: Vec<String> =
+            params.split(';').filter(|one| !one.is_empty() && !of_kind(one)).filter(told).map(setting).collect();
         shown.join(", ")
     }
 
