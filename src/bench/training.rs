@@ -106,7 +106,7 @@ pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Dev
     let run = PreferenceRun {
         objective: &Dpo::default(),
         optimisation: &optimisation(),
-        size: &TrainingSize { steps, batch_pairs, shuffle: Shuffle::Prompts, checkpoint_every: steps },
+        size: &TrainingSize { steps, batch_pairs, shuffle: Shuffle::Prompts, checkpoint_every: steps, evaluate_every: 0 },
         first: 0,
         last: steps,
         seeds: (0, 0),

@@ -42,7 +42,7 @@ impl Graph<'_> {
                             self.segment(run, label, first..last, &policy, &data)
                         }
                     };
-                    if last.is_multiple_of(self.study.evaluation.every) || last == run.size.steps {
+                    if last.is_multiple_of(run.evaluates_every(self.study.evaluation.every)) || last == run.size.steps {
                         self.evaluate(run, label, last, &key, shared, &mut plan);
                     }
                     plan.segments.push(key.clone());
@@ -208,6 +208,6 @@ fn keyed_size(run: &Run) -> crate::spec::TrainingSize {
     if run.optimisation.schedule == Schedule::Constant {
         size.steps = 0;
     }
-    size.checkpoint_every = 0;
+    (size.checkpoint_every, size.evaluate_every) = (0, 0);
     size
 }

@@ -270,11 +270,16 @@ fn first_of_each_axis(table: &mut Table) {
     }
 }
 
-/// Keys whose values differ between the variants of a `[[method.NAME]]`.
+/// Keys that tell the variants of a `[[method.NAME]]` apart: those whose values differ.
 fn differing_keys(variants: &[&Table]) -> Vec<String> {
     let keys: BTreeSet<&str> = variants.iter().flat_map(|table| table.keys()).map(|key| key.get_ref().as_ref()).collect();
     let text = |table: &Table, key: &str| table.get(key).map(|value| sweep::literal(value.get_ref()));
     let differs = |key: &str| variants.iter().any(|table| text(table, key) != text(variants[0], key));
+    // A preset of its own names all that goes with it.
+    let presets: BTreeSet<Option<String>> = variants.iter().map(|table| text(table, "preset")).collect();
+    if presets.len() == variants.len() && variants.len() > 1 {
+        return vec!["preset".to_owned()];
+    }
     keys.into_iter().filter(|key| differs(key)).map(str::to_owned).collect()
 }
 
@@ -288,12 +293,12 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
     let known = [Optimisation::KEYS, TrainingSize::KEYS, TrainingData::KEYS, &["seed"]].concat();
     let own = Method::read(method, table, point.span.clone()).map_err(|problem| also_known(problem, &known))?;
     let axes: BTreeSet<String> = point.axes.into_iter().filter(|key| key != "seed").collect();
-    let swept: Vec<(String, String)> = axes
-        .into_iter()
-        .map(|key| {
-            (key.clone(), everything.get(key.as_str()).map_or(String::from("default"), |value| sweep::literal(value.get_ref())))
-        })
-        .collect();
+    // A variant that leaves a key to its default is told apart by those that do not.
+    let written = |key: String| {
+        let value = sweep::literal(everything.get(key.as_str())?.get_ref());
+        Some((key, value))
+    };
+    let swept: Vec<(String, String)> = axes.into_iter().filter_map(written).collect();
     let values = if own.trains() && data == TrainingData::default() {
         // Runs that were named before there was a choice of data keep their names.
         serde_json::json!([own, optimisation, size, seed])

@@ -16,11 +16,20 @@ pub struct TrainingSize {
     pub shuffle: Shuffle,
     /// Steps between checkpoints: the length of a segment.
     pub checkpoint_every: u64,
+    /// Steps between evaluations, where they are not those of `[evaluation]`; 0 is those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub evaluate_every: u64,
+}
+
+// serde's signature
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 impl TrainingSize {
     /// The keys of this struct.
-    pub const KEYS: &'static [&'static str] = &["steps", "batch_pairs", "shuffle", "checkpoint_every"];
+    pub const KEYS: &'static [&'static str] = &["steps", "batch_pairs", "shuffle", "checkpoint_every", "evaluate_every"];
 }
 
 /// What an epoch of preference training shuffles.
@@ -125,6 +134,11 @@ impl Run {
     /// The name without its digest: stays when values change.
     pub fn label(&self) -> &str {
         self.name.rsplit_once('-').map_or(&self.name, |(label, _)| label)
+    }
+
+    /// Steps between evaluations; `every` is that of the study.
+    pub fn evaluates_every(&self, every: u64) -> u64 {
+        if self.size.evaluate_every == 0 { every } else { self.size.evaluate_every }
     }
 
     /// Optimiser steps of the run; 0 for methods that train nothing.

@@ -210,11 +210,12 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
         "in nats",
     );
     for run in study.runs.iter().filter(|run| run.method.trains()) {
-        let every = run.size.checkpoint_every;
-        let fits = every > 0 && evaluation.every.is_multiple_of(every);
-        let what = format!("`every` = {} is not a multiple of `checkpoint_every` = {every}", evaluation.every);
+        let (every, evaluated) = (run.size.checkpoint_every, run.evaluates_every(evaluation.every));
+        let fits = every > 0 && evaluated.is_multiple_of(every);
+        let what = format!("evaluations every {evaluated} steps are not at checkpoints, which come every {every}");
         if !fits {
-            check.that(false, "evaluation.every", &what, "evaluations happen at checkpoints");
+            let key = if run.size.evaluate_every > 0 { "training.evaluate_every" } else { "evaluation.every" };
+            check.that(false, key, &what, "make it a multiple of `checkpoint_every`");
             break;
         }
     }

@@ -45,7 +45,7 @@ fn train(steps: u64, change: impl Fn(&mut Optimisation)) -> (Vec<f64>, Vec<Vec<f
     let run = PreferenceRun {
         objective: &Dpo::default(),
         optimisation: &optimisation,
-        size: &TrainingSize { steps, batch_pairs: 36, shuffle: Shuffle::Prompts, checkpoint_every: steps },
+        size: &TrainingSize { steps, batch_pairs: 36, shuffle: Shuffle::Prompts, checkpoint_every: steps, evaluate_every: 0 },
         first: 0,
         last: steps,
         seeds: (0, 0),
@@ -152,7 +152,7 @@ fn losses(method: &dyn Objective, data: &PreferenceData<'_>, model: &Decoder, pa
     let run = PreferenceRun {
         objective: method,
         optimisation: &optimisation,
-        size: &TrainingSize { steps: 4, batch_pairs: 12, shuffle: Shuffle::Pairs, checkpoint_every: 4 },
+        size: &TrainingSize { steps: 4, batch_pairs: 12, shuffle: Shuffle::Pairs, checkpoint_every: 4, evaluate_every: 0 },
         first: 0,
         last: 4,
         seeds: (0, 0),
