@@ -288,6 +288,7 @@ impl Graph<'_> {
         size.checkpoint_every = 0;
         let work = Work::Train {
             method: run.method.clone(),
+            lora: self.study.model.lora.clone(),
             optimisation: run.optimisation.clone(),
             size,
             first,
@@ -298,6 +299,9 @@ impl Graph<'_> {
         let train = &shared.train;
         let mut inputs = vec![("prompts", &train.prompts), ("samples", &train.samples), ("comparisons", &train.comparisons)];
         inputs.push(previous.map_or(("reference", &shared.reference), |key| ("previous", key)));
+        if previous.is_some() && self.study.model.lora.is_some() {
+            inputs.push(("reference", &shared.reference));
+        }
         if run.method.objective().is_some_and(|objective| objective.needs_reference()) {
             inputs.push(("reference_logprobs", &train.logprobs));
         }
@@ -329,7 +333,11 @@ impl Graph<'_> {
             let at = if temperature == 1.0 { String::new() } else { format!(" at temperature {temperature}") };
             let prompts = &shared.held_out.prompts;
             let name = format!("generate {label} {step}{at}");
-            let generations = self.add(name, work, &[("policy", policy), ("prompts", prompts)], false);
+            let mut inputs = vec![("policy", policy), ("prompts", prompts)];
+            if self.study.model.lora.is_some() && *policy != shared.reference {
+                inputs.push(("reference", &shared.reference));
+            }
+            let generations = self.add(name, work, &inputs, false);
             let mut inputs =
                 vec![("policy", policy), ("reference", &shared.reference), ("prompts", prompts), ("generations", &generations)];
             inputs.extend(shared.reward_model.as_ref().map(|key| ("reward_model", key)));

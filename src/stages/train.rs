@@ -4,11 +4,12 @@ use super::context::Context;
 use super::files::{read_csv, read_json, write_csv};
 use crate::error::{Error, Result};
 use crate::plan::Work;
+use crate::random::Stream;
 use crate::report::rows::TrainRow;
 use crate::train::{OptimizerState, PairData, PreferenceRun, train_preference};
 
 pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
-    let Work::Train { method, optimisation, size, first, last, seed, run_seed } = work else {
+    let Work::Train { method, lora, optimisation, size, first, last, seed, run_seed } = work else {
         return Err(Error::Other("this stage does not train".into()));
     };
     let objective = method.objective().ok_or_else(|| Error::Other(format!("{} does not train", method.name())))?;
@@ -16,7 +17,11 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     let samples = context.completions("samples")?;
     let labelled = context.labelled("comparisons")?;
     let resumed = context.has("previous");
-    let start = context.policy(if resumed { "previous" } else { "reference" })?;
+    let mut start = context.policy(if resumed { "previous" } else { "reference" })?;
+    if let (Some(lora), false) = (lora, resumed) {
+        let adapted = start.decoder.with_adapters(lora, &mut Stream::new(*seed, *run_seed, "lora", 0), context.device);
+        start = start.with(adapted.map_err(|mistake| Error::Data(format!("model.lora: {}; {}", mistake.what, mistake.hint)))?);
+    }
     let previous: Option<(OptimizerState, u64)> = if resumed {
         let folder = context.input("previous")?;
         let path = folder.join("optimizer.safetensors");
@@ -41,5 +46,9 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     context.tokens = rows.last().map(|row| row.tokens - tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     optimizer.save(&context.folder.join("optimizer.safetensors"))?;
-    start.with(decoder).save(&context.folder.join("model"))
+    let folder = context.folder.join("model");
+    match decoder.adapters() {
+        Some(_) => decoder.save_adapters(&folder, &context.relative_model_folder("reference")?),
+        None => start.with(decoder).save(&folder),
+    }
 }

@@ -1,6 +1,8 @@
 //! Training: sequences to tensors, optimisers, and one loop for everything that is trained.
 
 mod language_model;
+#[cfg(test)]
+mod lora_tests;
 mod optimizer;
 mod pairs;
 mod preference;
