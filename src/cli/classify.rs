@@ -1,6 +1,6 @@
 //! `dpo-lab classify`
 
-use super::model::Model;
+use super::model::{Model, Opened};
 use super::output::Output;
 use super::score::{is_there, some_rows, text};
 use crate::data::read;
@@ -11,7 +11,7 @@ use crate::models::hf::encoders::EncoderFamily;
 use crate::models::{Decoder, Tokenizer};
 use burn::tensor::Device;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a sequence classifier says of texts: BERT, RoBERTa, DistilBERT, or a decoder that scores.
 #[derive(Debug, Args)]
@@ -35,9 +35,9 @@ enum Classifier {
 
 impl Classify {
     pub(super) fn run(self) -> Result<Exit> {
-        let (folder, device) = self.model.open()?;
-        let classifier = Classifier::load(&folder, &device)?;
-        let tokenizer = Tokenizer::open(&folder)?;
+        let model = self.model.open()?;
+        let (classifier, device) = (Classifier::load(&model)?, &model.device);
+        let tokenizer = Tokenizer::open(&model.folder)?;
         let labels = classifier.labels().to_vec();
         let mut output = Output::create(self.out.as_deref(), &self.data)?;
         let logits = (0..labels.len()).map(|index| format!("logit_{index}"));
@@ -52,11 +52,11 @@ impl Classify {
             cut += usize::from(too_long);
             waiting.push(tokens);
             if waiting.len() == ROWS {
-                first = write(&classifier, &labels, &std::mem::take(&mut waiting), first, &device, &mut output)?;
+                first = write(&classifier, &labels, &std::mem::take(&mut waiting), first, device, &mut output)?;
             }
             Ok(())
         })?;
-        write(&classifier, &labels, &waiting, first, &device, &mut output)?;
+        write(&classifier, &labels, &waiting, first, device, &mut output)?;
         some_rows(count, &self.data)?;
         if cut > 0 {
             tell!("{cut} texts are longer than the model's context and were cut there");
@@ -67,12 +67,12 @@ impl Classify {
 }
 
 impl Classifier {
-    fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let (path, fields) = Fields::open(folder)?;
+    fn load(model: &Opened) -> Result<Self> {
+        let (path, fields) = Fields::open(&model.folder)?;
         if EncoderFamily::knows(&fields) {
-            return Ok(Classifier::Encoder(Box::new(Encoder::load(folder, device)?)));
+            return Ok(Classifier::Encoder(Box::new(Encoder::load(&model.folder, &model.device)?)));
         }
-        let decoder = Decoder::load(folder, device)?;
+        let decoder = model.with_adapters(Decoder::load(&model.folder, &model.device)?)?;
         if decoder.config.scores == 0 {
             let what = "predicts tokens and classifies nothing; use `dpo-lab score`";
             return Err(Error::Data(format!("{} {what}", path.display())));

@@ -1,18 +1,24 @@
-//! What every verb about one model takes: a folder or a name on the hub, and a device.
+//! What every verb about one model takes: a folder or a name on the hub, and a device. A folder of adapters stands for the model that
+//! they belong to, with them attached.
 
 use super::study::device;
 use crate::error::{Error, Result};
 use crate::hub::{self, Hub, Progress};
+use crate::models::hf::peft;
+use crate::models::{Decoder, Policy};
 use burn::tensor::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct Model {
     /// A folder in Hugging Face layout, or hub:OWNER/NAME[@REVISION]
     #[arg(value_name = "MODEL")]
     name: String,
+    /// The model that adapters belong to, where MODEL is a folder of such; otherwise it is the one that they name
+    #[arg(long, value_name = "MODEL")]
+    base: Option<String>,
     /// Where tensors live
     #[arg(long, env = "DPO_LAB_DEVICE", default_value = "cpu", value_name = "DEVICE")]
     device: String,
@@ -21,11 +27,70 @@ pub(super) struct Model {
     offline: bool,
 }
 
+/// A model that was found.
+pub(super) struct Opened {
+    /// Its folder, or that of the model that adapters belong to.
+    pub(super) folder: PathBuf,
+    /// Where tensors live.
+    pub(super) device: Device,
+    adapter: Option<PathBuf>,
+}
+
 impl Model {
-    /// The folder, fetched if it has to be, and the device.
-    pub(super) fn open(&self) -> Result<(PathBuf, Device)> {
-        Ok((folder(&self.name, self.offline)?, device(&self.device)?))
+    /// Finds the folder, fetched if it has to be, and the device.
+    pub(super) fn open(&self) -> Result<Opened> {
+        let (named, device) = (folder(&self.name, self.offline)?, device(&self.device)?);
+        if !peft::is_adapter(&named) {
+            if self.base.is_some() {
+                let what = format!("--base, but {} holds no adapters", named.display());
+                return Err(Error::Usage(format!(
+                    "error: {what}\nhelp: leave out --base, or name a folder with {}",
+                    peft::CONFIG
+                )));
+            }
+            return Ok(Opened { folder: named, device, adapter: None });
+        }
+        let base = match &self.base {
+            Some(base) => folder(base, self.offline)?,
+            None => base_of(&named, self.offline)?,
+        };
+        Ok(Opened { folder: base, device, adapter: Some(named) })
     }
+}
+
+impl Opened {
+    /// The model with its tokenizer.
+    pub(super) fn policy(&self) -> Result<Policy> {
+        let policy = Policy::load(&self.folder, &self.device)?;
+        Ok(policy.with(self.with_adapters(policy.decoder.clone())?))
+    }
+
+    /// A model of the folder, with the adapters that were named.
+    pub(super) fn with_adapters(&self, decoder: Decoder) -> Result<Decoder> {
+        match &self.adapter {
+            Some(adapter) => decoder.load_adapters(adapter, &self.device),
+            None => Ok(decoder),
+        }
+    }
+}
+
+/// The model that a folder's adapters name: a folder as seen from theirs or from here, or a name on the hub.
+fn base_of(adapter: &Path, offline: bool) -> Result<PathBuf> {
+    let unknown = |what: String| {
+        Error::Usage(format!(
+            "error: {}: {what}\nhelp: name the model that the adapters belong to with --base",
+            adapter.display()
+        ))
+    };
+    let name = peft::base(adapter)?.ok_or_else(|| unknown(format!("{} names no base model", peft::CONFIG)))?;
+    if let Some(found) = [adapter.join(&name), PathBuf::from(&name)].into_iter().find(|folder| folder.is_dir()) {
+        return Ok(found);
+    }
+    let on_hub = name.split('/').count() == 2 && !name.starts_with(['.', '/']);
+    if !on_hub {
+        return Err(unknown(format!("its base model {name} is not there")));
+    }
+    folder(&format!("{}{name}", hub::PREFIX), offline).map_err(|error| unknown(error.to_string()))
 }
 
 /// The folder of a model that somebody named; one on the hub is fetched.

@@ -63,14 +63,14 @@ fn share(text: &str) -> Result<f64, String> {
 
 impl Sample {
     pub(super) fn run(self) -> Result<Exit> {
-        let (folder, device) = self.model.open()?;
-        let policy = Policy::load(&folder, &device)?;
+        let model = self.model.open()?;
+        let (policy, folder, device) = (model.policy()?, &model.folder, &model.device);
         if policy.decoder.config.scores > 0 {
             return Err(Error::Data(format!("{} scores sequences and writes nothing; use `dpo-lab classify`", folder.display())));
         }
-        let template = if self.chat { Some(template(&folder)?) } else { None };
+        let template = if self.chat { Some(template(folder)?) } else { None };
         if let Some(prompt) = &self.prompt {
-            self.answer(&policy, template.as_ref(), &mut Vec::new(), prompt, 0, &device)?;
+            self.answer(&policy, template.as_ref(), &mut Vec::new(), prompt, 0, device)?;
             return Ok(Exit::Done);
         }
         let asks = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -91,7 +91,7 @@ impl Sample {
             if !asks {
                 conversation.clear();
             }
-            if !self.answer(&policy, template.as_ref(), &mut conversation, line, turn, &device)? {
+            if !self.answer(&policy, template.as_ref(), &mut conversation, line, turn, device)? {
                 return Ok(Exit::Done);
             }
             turn += 1;

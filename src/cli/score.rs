@@ -50,11 +50,11 @@ struct Tokens {
 
 impl Score {
     pub(super) fn run(self) -> Result<Exit> {
-        let (folder, device) = self.model.open()?;
-        let policy = Policy::load(&folder, &device)?;
+        let model = self.model.open()?;
+        let (policy, device) = (model.policy()?, &model.device);
         if policy.decoder.config.scores > 0 {
             let what = "scores sequences and predicts no tokens; use `dpo-lab classify`";
-            return Err(Error::Data(format!("{} {what}", folder.display())));
+            return Err(Error::Data(format!("{} {what}", model.folder.display())));
         }
         let mut output = Output::create(self.out.as_deref(), &self.data)?;
         let (mut waiting, mut first, mut without_start) = (Vec::new(), 0, 0);
@@ -63,12 +63,12 @@ impl Score {
             without_start += usize::from(tokens.unscored > 0);
             waiting.push(tokens);
             if waiting.len() == ROWS {
-                first = score(&policy, &waiting, first, &device, &mut output)?;
+                first = score(&policy, &waiting, first, device, &mut output)?;
                 waiting.clear();
             }
             Ok(())
         })?;
-        score(&policy, &waiting, first, &device, &mut output)?;
+        score(&policy, &waiting, first, device, &mut output)?;
         some_rows(count, &self.data)?;
         if without_start > 0 {
             tell!(

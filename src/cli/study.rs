@@ -2,7 +2,9 @@
 
 use super::StudyArguments;
 use crate::error::{Doing, Error, Result};
+use crate::models::BUILTIN_SIZES;
 use crate::models::chat::ChatTemplate;
+use crate::models::lora::Module;
 use crate::plan::{self, Plan, Saved, SavedStage};
 use crate::resolve::{self, BaseModel, Fetch, Folders, Resolved};
 use crate::spec::{self, Run, Study, Task};
@@ -59,6 +61,18 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
     {
         let what = format!("{} has no chat template", model.path.display());
         return Err(loaded.mistake("task.dialogue.chat", what, "set it to false: prompts are transcripts then"));
+    }
+    if let Some(lora) = &loaded.study.model.lora {
+        let modules = match &resolved.model {
+            BaseModel::Builtin(name) => {
+                let size = BUILTIN_SIZES.iter().find(|size| name.strip_prefix("builtin:") == Some(size.name));
+                size.map(Module::of_builtin)
+            }
+            BaseModel::Folder(model) => Some(Module::of_folder(&model.path)?),
+            BaseModel::Hub(_) => None,
+        };
+        let chosen = modules.map(|modules| lora.choose(modules)).transpose();
+        chosen.map_err(|mistake| loaded.mistake(&format!("model.lora.{}", mistake.key), mistake.what, &mistake.hint))?;
     }
     let study = loaded.study;
     let selected = select(&study, &arguments.only)?;

@@ -3,6 +3,7 @@
 
 use super::config::{DecoderConfig, Norm, Part, Place, Positions, Residual};
 use super::hf::Origin;
+use super::lora::Adapters;
 use super::parameters::{Parameter, Parameters, tensor};
 use crate::ops;
 use crate::random::Stream;
@@ -20,11 +21,13 @@ const INITIAL_DEVIATION: f64 = 0.02;
 pub struct Decoder {
     /// Its architecture.
     pub config: DecoderConfig,
-    /// Its weights, in the order of [`DecoderConfig::places`].
+    /// Its weights, in the order of [`DecoderConfig::places`], then those of its adapters.
     pub parameters: Parameters,
     /// How it lies in files.
     pub origin: Arc<Origin>,
     index: Arc<HashMap<Place, usize>>,
+    /// What its last parameters are, where it has adapters.
+    pub(super) adapters: Option<Arc<Adapters>>,
 }
 
 /// Keys and values of the positions that were run, one pair a block, `[batch, heads of keys, capacity, width of a head]`.
@@ -47,7 +50,7 @@ impl Decoder {
     /// From weights in the order of [`DecoderConfig::places`].
     pub(super) fn from_parts(config: DecoderConfig, parameters: Parameters, origin: Arc<Origin>) -> Self {
         let index = config.places().into_iter().enumerate().map(|(index, (place, _))| (place, index)).collect();
-        Decoder { config, parameters, origin, index: Arc::new(index) }
+        Decoder { config, parameters, origin, index: Arc::new(index), adapters: None }
     }
 
     /// A GPT-2 with random weights as GPT-2's: normal with deviation 0.02, residual projections divided by sqrt(2 layers).
@@ -61,40 +64,44 @@ impl Decoder {
                 Place::Block(_, Part::Mix | Part::Narrow) => (0..count).map(|_| (stream.normal() * residual) as f32).collect(),
                 _ => (0..count).map(|_| (stream.normal() * INITIAL_DEVIATION) as f32).collect(),
             };
-            Parameter { name: place.to_string(), shape, value: tensor(values, device) }
+            Parameter { name: place.to_string(), shape, value: tensor(values, device), trainable: true }
         });
         let parameters = Parameters(parameters.collect());
         let origin = Arc::new(Origin::gpt2(&config));
         Decoder::from_parts(config, parameters, origin)
     }
 
-    /// The same body with a scalar head of zeros: a reward model before training scores everything 0.
+    /// The same body, with its adapters, and a scalar head of zeros: a reward model before training scores everything 0.
     pub fn with_scalar_head(&self, device: &Device) -> Self {
         let mut parameters = self.parameters.clone();
+        let adapters = parameters.0.split_off(self.index.len());
         if let Some(head) = self.index.get(&Place::Head) {
             parameters.0.remove(*head);
         }
         let width = self.config.width;
         let value = tensor(vec![0.0; width], device);
-        parameters.0.push(Parameter { name: Place::Score.to_string(), shape: vec![1, width], value });
+        parameters.0.push(Parameter { name: Place::Score.to_string(), shape: vec![1, width], value, trainable: true });
+        parameters.0.extend(adapters);
         let config = DecoderConfig { scores: 1, ..self.config.clone() };
-        Decoder::from_parts(config, parameters, self.origin.clone())
+        Decoder { adapters: self.adapters.clone(), ..Decoder::from_parts(config, parameters, self.origin.clone()) }
     }
 
     /// The same model with a value head of zeros: every position is worth 0 before training.
     pub fn with_value_head(&self, device: &Device) -> Self {
         let shape = vec![1, self.config.width + 1];
         let value = tensor(vec![0.0; self.config.width + 1], device);
-        let head = Parameter { name: Place::Value.to_string(), shape, value };
+        let head = Parameter { name: Place::Value.to_string(), shape, value, trainable: true };
         self.with_given_value_head(head)
     }
 
     /// The same model with this value head.
     pub fn with_given_value_head(&self, head: Parameter) -> Self {
         let mut parameters = self.parameters.clone();
+        let adapters = parameters.0.split_off(self.index.len());
         parameters.0.push(head);
+        parameters.0.extend(adapters);
         let config = DecoderConfig { value: true, ..self.config.clone() };
-        Decoder::from_parts(config, parameters, self.origin.clone())
+        Decoder { adapters: self.adapters.clone(), ..Decoder::from_parts(config, parameters, self.origin.clone()) }
     }
 
     /// The policy and its value head, for a model that has one.
@@ -102,7 +109,8 @@ impl Decoder {
         let mut parameters = self.parameters.clone();
         let head = self.index.get(&Place::Value).map(|index| parameters.0.remove(*index));
         let config = DecoderConfig { value: false, ..self.config.clone() };
-        (Decoder::from_parts(config, parameters, self.origin.clone()), head)
+        let policy = Decoder::from_parts(config, parameters, self.origin.clone());
+        (Decoder { adapters: self.adapters.clone(), ..policy }, head)
     }
 
     /// Whether work is shared out by sequences, with gradients and a pass over the weights for each thread, rather than within
@@ -111,7 +119,7 @@ impl Decoder {
         self.parameters.count() <= 1 << 24
     }
 
-    /// The same weights as leaves of a gradient tape.
+    /// The same weights on a gradient tape; those that are trained are its leaves.
     pub fn tracked(&self, device: &Device) -> Self {
         Decoder { parameters: self.parameters.tracked(device), ..self.clone() }
     }
@@ -247,19 +255,28 @@ impl Decoder {
         let feed_forward = |normed: Tensor<2>, onto: Tensor<2>| {
             let ((widen, wide_bias), (narrow, bias)) =
                 (weights(Part::Widen, Part::WidenBias), weights(Part::Narrow, Part::NarrowBias));
-            ops::linear_onto(onto, ops::linear_then(normed, widen, wide_bias, self.config.activation), narrow, bias)
+            let activation = self.config.activation;
+            // What an adapter adds comes before the activation.
+            let wide = if self.is_adapted(at(Part::Widen)) {
+                let before = ops::linear(normed.clone(), widen, wide_bias);
+                ops::activate(self.adapt(at(Part::Widen), before, &normed), activation)
+            } else {
+                ops::linear_then(normed, widen, wide_bias, activation)
+            };
+            self.adapt(at(Part::Narrow), ops::linear_onto(onto, wide.clone(), narrow, bias), &wide)
         };
         let second_norm = |x| self.norm(x, at(Part::SecondGain), at(Part::SecondBias));
         let normed = self.norm(x.clone(), at(Part::FirstGain), at(Part::FirstBias));
         let (to_qkv, qkv_bias) = weights(Part::Qkv, Part::QkvBias);
-        let qkv = self.queries_and_keys_normed(layer, ops::linear(normed.clone(), to_qkv, qkv_bias));
+        let qkv = self.adapt(at(Part::Qkv), ops::linear(normed.clone(), to_qkv, qkv_bias), &normed);
+        let qkv = self.queries_and_keys_normed(layer, qkv);
         let qkv = match &self.config.positions {
             Positions::Learned => qkv,
             Positions::Rotary(rotary) => ops::rotary(qkv, positions, self.config.heads, rotary),
         };
         let mixed = attend(qkv);
         let (mix, mix_bias) = weights(Part::Mix, Part::MixBias);
-        let with_attention = ops::linear_onto(x.clone(), mixed, mix, mix_bias);
+        let with_attention = self.adapt(at(Part::Mix), ops::linear_onto(x.clone(), mixed.clone(), mix, mix_bias), &mixed);
         match self.config.residual {
             Residual::Serial => feed_forward(second_norm(with_attention.clone()), with_attention),
             Residual::Parallel => feed_forward(second_norm(x), with_attention),
@@ -310,7 +327,17 @@ impl Decoder {
     }
 
     /// A weight that the architecture has.
-    fn matrix(&self, place: Place) -> Tensor<2> {
+    pub(super) fn matrix(&self, place: Place) -> Tensor<2> {
         self.parameters.matrix(self.index[&place])
+    }
+
+    /// Where a weight that the architecture has is among the parameters.
+    pub(super) fn position(&self, place: Place) -> usize {
+        self.index[&place]
+    }
+
+    /// Number of weights that the architecture has: adapters' come after them.
+    pub(super) fn places(&self) -> usize {
+        self.index.len()
     }
 }

@@ -15,6 +15,8 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// The values, row by row.
     pub value: Tensor<1>,
+    /// Whether training changes it.
+    pub trainable: bool,
 }
 
 /// All weights of a model, in the order of its definition.
@@ -33,12 +35,24 @@ impl Parameters {
         parameter.value.clone().reshape([parameter.shape[0], parameter.shape[1]])
     }
 
-    /// The same values, not copied, as leaves of a new gradient tape on `device`.
+    /// The same values, not copied, on a new gradient tape on `device`; those that are trained are its leaves.
     pub fn tracked(&self, device: &Device) -> Self {
         let device = device.clone().autodiff();
-        let leaf = |value: &Tensor<1>| Tensor::from_inner(value.clone()).to_device(&device).require_grad();
-        let with = |parameter: &Parameter| Parameter { value: leaf(&parameter.value), ..parameter.clone() };
-        Parameters(self.0.iter().map(with).collect())
+        let on_tape = |parameter: &Parameter| {
+            let value = Tensor::from_inner(parameter.value.clone()).to_device(&device);
+            if parameter.trainable { value.require_grad() } else { value }
+        };
+        Parameters(self.0.iter().map(|parameter| Parameter { value: on_tape(parameter), ..parameter.clone() }).collect())
+    }
+
+    /// Those that training changes.
+    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
+        self.0.iter().filter(|parameter| parameter.trainable)
+    }
+
+    /// Those that training changes.
+    pub fn trainable_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        self.0.iter_mut().filter(|parameter| parameter.trainable)
     }
 
     /// Number of weights.
@@ -66,7 +80,8 @@ impl Parameters {
                 Ok(view) => {
                     let values: Vec<f32> =
                         view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                    parameters.push(Parameter { name: name.clone(), shape: shape.clone(), value: tensor(values, device) });
+                    let (name, shape) = (name.clone(), shape.clone());
+                    parameters.push(Parameter { name, shape, value: tensor(values, device), trainable: true });
                 }
             }
         }

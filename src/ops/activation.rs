@@ -3,7 +3,12 @@
 //! Both forms of GELU (Hendrycks and Gimpel 2016) cost one exponential an element: (1 + tanh(u)) / 2 = s(2 u) with the logistic
 //! function s, and erf by Abramowitz and Stegun's 7.1.26, to 1.5e-7. The gate is Shazeer's SwiGLU (2020).
 
+use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, worth_threads};
 use super::simd::{exp, multiply_add, vectorised};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, activation};
 
 /// What follows the product; the names in brackets are those of Hugging Face's configurations.
@@ -59,6 +64,69 @@ impl Activation {
             Activation::Relu => relu_slopes(x, gradient, to_x),
             Activation::SiluGate => silu_gate_slopes(x, gradient, to_x, width),
         }
+    }
+}
+
+/// activation(x) of rows `[rows, width]`, half as wide for a gate: [`linear_then`](super::linear_then) without the product, for where
+/// something is added in between. Its numbers are the same, to the bit.
+pub fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    if !is_on_cpu(&x) {
+        return activation.plain(x);
+    }
+    Tensor::from_dispatch(Dispatch::fused_activation(x.into_dispatch(), activation))
+}
+
+/// An activation as one operation.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait FusedActivation: Backend {
+    fn fused_activation(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+}
+
+impl FusedActivation for Flex {
+    fn fused_activation(x: FlexTensor, activation: Activation) -> FlexTensor {
+        Activate(activation).forward([x]).0
+    }
+}
+
+impl<C: CheckpointStrategy> FusedActivation for Autodiff<Flex, C> {
+    fn fused_activation(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        record::<C, _, _>(Activate(activation), [x])
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Activate(Activation);
+
+/// Rows of a chunk.
+const CHUNK: usize = 64;
+/// Elementary operations an element.
+const COST: usize = 20;
+
+impl Kernel<1> for Activate {
+    const NAME: &'static str = "activation";
+
+    /// x
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
+        let x = contiguous(x);
+        let [rows, wide] = sizes(&x);
+        let narrow = self.0.width(wide);
+        let (mut copy, mut y, zeros) = (floats(&x).to_vec(), vec![0.0; rows * narrow], vec![0.0; wide]);
+        let threads = worth_threads(COST * copy.len());
+        for_chunk_pairs(threads, (&mut copy, CHUNK * wide), (&mut y, CHUNK * narrow), |_, x, y| self.0.apply(x, &zeros, y));
+        (new(y, [rows, narrow]), x)
+    }
+
+    fn backward(&self, x: FlexTensor, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let gradient = contiguous(gradient);
+        let [rows, wide] = sizes(&x);
+        let (narrow, mut slopes) = (self.0.width(wide), vec![0.0; rows * wide]);
+        for_chunks(worth_threads(COST * slopes.len()), (&mut slopes, CHUNK * wide), |index, slopes| {
+            let x = &floats(&x)[index * CHUNK * wide..][..slopes.len()];
+            self.0.propagate(x, &floats(&gradient)[index * CHUNK * narrow..], slopes, wide);
+        });
+        [Some(new(slopes, [rows, wide]))]
     }
 }
 
@@ -182,6 +250,47 @@ vectorised! {
                 *to_value = gradient * gate * share;
                 *to_gate = gradient * value * multiply_add::<FMA>(gate * share, 1.0 - share, share);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::linear_then;
+    use super::super::testing::{Case, numbers};
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+
+    const ALL: [Activation; 4] = [Activation::GeluTanh, Activation::Gelu, Activation::Relu, Activation::SiluGate];
+
+    #[test]
+    fn fused_is_plain() {
+        for activation in ALL {
+            for [rows, wide] in [[1, 2], [3, 8], [65, 48], [300, 130]] {
+                let case = Case::new(&[&[rows, wide]], 3.0);
+                let run = |op: fn(Tensor<2>, Activation) -> Tensor<2>| {
+                    move |x: &[Tensor<1>]| op(x[0].clone().reshape([rows, wide]), activation).flatten(0, 1)
+                };
+                case.agrees(run(activate), run(|x, activation| activation.plain(x)));
+                case.ignores_threads(run(activate));
+                if rows == 3 {
+                    case.differentiates(run(activate));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn alone_it_has_the_bits_that_it_has_behind_a_product() {
+        let device = Device::flex();
+        let matrix = |seed, shape: [usize; 2]| -> Tensor<2> {
+            Tensor::from_data(TensorData::new(numbers(shape[0] * shape[1], seed), shape), &device)
+        };
+        for activation in ALL {
+            let (x, weight) = (matrix(1, [70, 9]), matrix(2, [9, 34]));
+            let bias: Tensor<1> = matrix(3, [1, 34]).flatten(0, 1);
+            let apart = activate(super::super::linear(x.clone(), weight.clone(), bias.clone()), activation).into_data();
+            assert!(apart == linear_then(x, weight, bias, activation).into_data(), "{activation:?}");
         }
     }
 }

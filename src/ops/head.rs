@@ -152,7 +152,7 @@ impl Kernel<2> for TokenLogProbs {
         &self,
         (hidden, embedding, log_sums, kept): Self::Saved,
         gradient: FlexTensor,
-        _: [bool; 2],
+        wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
         let gradient = contiguous(gradient);
         let gradient = floats(&gradient);
@@ -194,7 +194,9 @@ impl Kernel<2> for TokenLogProbs {
                         }
                         let slopes = Matrix::new(&logits, used.len(), size);
                         add_product(share, slopes, words);
-                        add_product(to_words, slopes.transposed(), states);
+                        if wanted[1] {
+                            add_product(to_words, slopes.transposed(), states);
+                        }
                     }
                 },
             );
@@ -206,7 +208,7 @@ impl Kernel<2> for TokenLogProbs {
                 }
             }
         }
-        [Some(new(to_hidden, [rows, width])), Some(new(to_embedding, [vocabulary, width]))]
+        [Some(new(to_hidden, [rows, width])), wanted[1].then(|| new(to_embedding, [vocabulary, width]))]
     }
 }
 

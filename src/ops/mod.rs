@@ -22,7 +22,7 @@ pub(crate) mod testing;
 mod tile;
 mod update;
 
-pub use activation::Activation;
+pub use activation::{Activation, activate};
 pub use attention::{Family, Heads, cached_attention, causal_attention, split_heads};
 pub use divergence::divergence;
 pub use embedding::embedding;

@@ -116,7 +116,14 @@ impl Graph<'_> {
             SamplesFrom::Policy => policy,
             SamplesFrom::Reference | SamplesFrom::Population => &shared.reference,
         };
-        dataset.samples = self.samples(&kind, "", &of, &dataset.prompts, writer, temperature);
+        dataset.samples = if study.model.lora.is_some() && *writer != shared.reference && *writer != shared.base {
+            // Adapters alone cannot write.
+            let work = self.sampling(&kind, temperature);
+            let inputs = [("policy", writer), ("reference", &shared.reference), ("prompts", &dataset.prompts)];
+            self.add(format!("samples{of}"), work, &inputs, false)
+        } else {
+            self.samples(&kind, "", &of, &dataset.prompts, writer, temperature)
+        };
         let labelled = format!("{of}{}", variant(run));
         dataset.comparisons = self.labels(&kind, "", &labelled, &dataset.prompts, &dataset.samples, &shared.reference);
         dataset.logprobs = self.logprobs(&format!("{starts} log-probs{of}"), &dataset.prompts, &dataset.samples, &start);
@@ -144,9 +151,13 @@ impl Graph<'_> {
     }
 
     fn samples(&mut self, kind: &Labelled<'_>, name: &str, of: &str, prompts: &Key, writer: &Key, temperature: f64) -> Key {
-        let (completions, max_new_tokens) = (kind.completions, kind.max_new_tokens);
-        let work = Work::Samples { completions, temperature, max_new_tokens, seed: self.study.seed };
+        let work = self.sampling(kind, temperature);
         self.add(format!("{name}samples{of}"), work, &[("reference", writer), ("prompts", prompts)], false)
+    }
+
+    fn sampling(&self, kind: &Labelled<'_>, temperature: f64) -> Work {
+        let (completions, max_new_tokens) = (kind.completions, kind.max_new_tokens);
+        Work::Samples { completions, temperature, max_new_tokens, seed: self.study.seed }
     }
 
     fn labels(&mut self, kind: &Labelled<'_>, name: &str, of: &str, prompts: &Key, samples: &Key, reference: &Key) -> Key {

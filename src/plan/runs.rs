@@ -39,7 +39,7 @@ impl Graph<'_> {
                             }
                             let data =
                                 dataset.get_or_insert_with(|| self.training_data(run, label, first, &policy, shared)).clone();
-                            self.segment(run, label, first..last, &policy, &data)
+                            self.segment(run, label, first..last, &policy, &data, &shared.reference)
                         }
                     };
                     if last.is_multiple_of(run.evaluates_every(self.study.evaluation.every)) || last == run.size.steps {
@@ -79,9 +79,18 @@ impl Graph<'_> {
         }
     }
 
-    fn segment(&mut self, run: &Run, label: &str, steps: std::ops::Range<u64>, policy: &Key, data: &Dataset) -> Key {
+    fn segment(
+        &mut self,
+        run: &Run,
+        label: &str,
+        steps: std::ops::Range<u64>,
+        policy: &Key,
+        data: &Dataset,
+        reference: &Key,
+    ) -> Key {
         let work = Work::Train {
             method: run.method.clone(),
+            lora: self.study.model.lora.clone(),
             optimisation: run.optimisation.clone(),
             size: keyed_size(run),
             examples: run.data.comparisons,
@@ -93,6 +102,9 @@ impl Graph<'_> {
         let mut inputs = vec![("prompts", &data.prompts), ("samples", &data.samples), ("comparisons", &data.comparisons)];
         inputs.extend(data.rankings.as_ref().map(|key| ("rankings", key)));
         inputs.push((if steps.start == 0 { "reference" } else { "previous" }, policy));
+        if steps.start > 0 && self.study.model.lora.is_some() {
+            inputs.push(("reference", reference));
+        }
         if let Some(objective) = run.method.objective() {
             if objective.needs_reference() {
                 inputs.push(("reference_logprobs", &data.logprobs));
@@ -114,6 +126,7 @@ impl Graph<'_> {
         let truth = self.study.task.reward().filter(|_| ppo.uses_true_reward()).map(without_place);
         let work = Work::Reinforce {
             method: run.method.clone(),
+            lora: self.study.model.lora.clone(),
             optimisation: run.optimisation.clone(),
             size: keyed_size(run),
             max_new_tokens: self.study.evaluation.max_new_tokens,
@@ -187,7 +200,11 @@ impl Graph<'_> {
         let at = if temperature == 1.0 { String::new() } else { format!(" at temperature {temperature}") };
         let prompts = &shared.held_out.prompts;
         let name = format!("generate {label} {step}{at}");
-        let generations = self.add(name, work, &[("policy", policy), ("prompts", prompts)], false);
+        let mut inputs = vec![("policy", policy), ("prompts", prompts)];
+        if self.study.model.lora.is_some() && *policy != shared.reference {
+            inputs.push(("reference", &shared.reference));
+        }
+        let generations = self.add(name, work, &inputs, false);
         let mut inputs =
             vec![("policy", policy), ("reference", &shared.reference), ("prompts", prompts), ("generations", &generations)];
         inputs.extend(shared.reward_model.as_ref().map(|key| ("reward_model", key)));

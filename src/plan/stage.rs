@@ -1,7 +1,7 @@
 //! A stage: what it does, what it reads, and the key that follows from both.
 
 use crate::methods::Method;
-use crate::models::Sampling;
+use crate::models::{Lora, Sampling};
 use crate::resolve::{Corpus, ModelFolder};
 use crate::spec::{Labelling, LanguageModelTraining, Optimisation, Reward, RewardModelTraining, TrainingSize, World};
 use crate::store::Key;
@@ -164,7 +164,7 @@ pub enum Work {
         /// The study's seed.
         seed: u64,
     },
-    /// Inputs: reference, prompts.
+    /// Inputs: reference, prompts; and policy, which writes in the reference's place.
     Samples {
         /// Completions a prompt.
         completions: usize,
@@ -213,10 +213,14 @@ pub enum Work {
         /// The study's seed.
         seed: u64,
     },
-    /// Inputs: reference or previous, prompts, samples, comparisons, and reference_logprobs for methods that need them.
+    /// Inputs: reference or previous (both with adapters), prompts, samples, comparisons, and reference_logprobs for methods that need
+    /// them.
     Train {
         /// The method.
         method: Method,
+        /// Adapters of the reference that are trained instead of its weights.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lora: Option<Lora>,
         /// Optimiser and schedule.
         optimisation: Optimisation,
         /// Sizes; `steps` only where the schedule depends on it, so that raising it keeps finished segments.
@@ -238,6 +242,9 @@ pub enum Work {
     Reinforce {
         /// The method.
         method: Method,
+        /// As in `Train`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lora: Option<Lora>,
         /// Optimiser and schedule.
         optimisation: Optimisation,
         /// Sizes, as in `Train`.
@@ -255,7 +262,7 @@ pub enum Work {
         /// The run's seed.
         run_seed: u64,
     },
-    /// Inputs: policy, prompts.
+    /// Inputs: policy, prompts, and reference for a policy of adapters.
     Generate {
         /// How they are drawn.
         sampling: Sampling,

@@ -1,6 +1,7 @@
 //! A study as it is meant: every value typed, every sweep expanded, nothing left to default.
 
 use super::run::Run;
+use crate::models::Lora;
 use serde::{Deserialize, Serialize};
 
 /// One experiment file, resolved except for the contents of its data.
@@ -43,6 +44,9 @@ pub struct Model {
     pub base: String,
     /// Size of the vocabulary that is trained on real text.
     pub vocabulary: usize,
+    /// Runs train adapters of the reference instead of its weights.
+    #[serde(default)]
+    pub lora: Option<Lora>,
 }
 
 /// The keys that every training table has. PyTorch's semantics and names, except where two methods would clash.

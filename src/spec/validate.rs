@@ -20,6 +20,19 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
         "a byte-level vocabulary needs at least 260 entries",
         "try 2048",
     );
+    if let Some(lora) = &study.model.lora {
+        check.that(
+            lora.rank > 0,
+            "model.lora.rank",
+            "`rank` must be at least 1",
+            "8 is usual; without [model.lora] all weights train",
+        );
+        let fine = lora.alpha > 0.0 && lora.alpha.is_finite();
+        check.that(fine, "model.lora.alpha", "`alpha` must be greater than 0", "twice the rank is usual");
+        let named = !lora.targets.is_empty() && lora.targets.iter().all(|target| !target.is_empty());
+        let hint = "name modules, such as [\"q_proj\", \"v_proj\"], or write \"all-linear\"";
+        check.that(named, "model.lora.targets", "`targets` must name modules", hint);
+    }
     for (name, training) in [("base", &study.base), ("sft", &study.sft)] {
         let at = |key: &str| format!("{name}.{key}");
         check.that(training.size.batch_sequences > 0, &at("batch_sequences"), "a batch must not be empty", "try 64");
@@ -181,6 +194,8 @@ fn data(study: &Study, check: &mut Checker<'_>) {
         let oracle = matches!(study.task, Task::Oracle(_));
         let base = data.reference == Reference::Base || data.samples_from == SamplesFrom::Base;
         check.that(!(oracle && base), &reference, "in this task the base model is the reference", "remove it");
+        let adapted = study.model.lora.is_some() && data.reference == Reference::Base;
+        check.that(!adapted, &reference, "adapters of [model.lora] are the study's reference's", "remove it, or [model.lora]");
         if data.samples_from == SamplesFrom::Population {
             check.that(oracle, &samples, "only [task.oracle] has a population that can be listed", "use \"reference\"");
             let pairs = run.method.objective().is_some_and(|objective| objective.examples() == Examples::Pairs);

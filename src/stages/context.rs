@@ -3,6 +3,7 @@
 use super::files::{Completions, Labelled, read_json};
 use super::reward_model::RewardModelReport;
 use crate::error::{Error, Result};
+use crate::models::hf::peft;
 use crate::models::linear::LinearClassifier;
 use crate::models::{Decoder, Policy, Tokenizer};
 use crate::plan::Stage;
@@ -74,9 +75,30 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The model of an input.
+    /// The model of an input; adapters are attached to the reference, which is an input then, too.
     pub fn policy(&self, role: &str) -> Result<Policy> {
-        Policy::load(&self.model_folder(role)?, self.device)
+        let folder = self.model_folder(role)?;
+        if !peft::is_adapter(&folder) {
+            return Policy::load(&folder, self.device);
+        }
+        let reference = Policy::load(&self.model_folder("reference")?, self.device)?;
+        Ok(reference.with(reference.decoder.load_adapters(&folder, self.device)?))
+    }
+
+    /// Writes the stage's policy: adapters alone where it has some, and otherwise the whole model beside the files of `like`.
+    pub fn save_policy(&self, like: &Policy, decoder: Decoder) -> Result<()> {
+        let folder = self.folder.join("model");
+        match decoder.adapters() {
+            Some(_) => decoder.save_adapters(&folder, &self.relative_model_folder("reference")?),
+            None => like.with(decoder).save(&folder),
+        }
+    }
+
+    /// The model of an input as seen from where this stage's own will be, so that no file says whose machine this was.
+    pub fn relative_model_folder(&self, role: &str) -> Result<String> {
+        let (there, here) = (self.store.path(self.key(role)?), self.store.path(&self.stage.key));
+        let relative = pathdiff::diff_paths(there.join("model"), here.join("model"));
+        relative.map(|path| path.display().to_string()).ok_or_else(|| Error::Other("the store is in two places".into()))
     }
 
     /// Where the model of an input lies; a pretrained one must still be what it was when the study was planned.

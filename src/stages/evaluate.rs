@@ -58,8 +58,12 @@ pub(super) fn run(context: &mut Context<'_>, reward: Option<&Reward>) -> Result<
         // Best-of-N's pool: the policy is the reference, and a large pool's entropy is not worth its time.
         vec![Divergence::default(); total]
     } else {
-        let reference = context.policy("reference")?;
-        divergences(&policy.decoder, &reference.decoder, &sequences, &device, |done| context.progress("divergence", done, total))
+        // Adapters off, a policy is its reference, and the weights are in memory once.
+        let reference = match policy.decoder.adapters() {
+            Some(_) => policy.decoder.without_adapters(),
+            None => context.policy("reference")?.decoder,
+        };
+        divergences(&policy.decoder, &reference, &sequences, &device, |done| context.progress("divergence", done, total))
     };
     let proxy = proxy_rewards(context, &sequences)?;
     let judged = if context.has("fluency") {

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::files::{read_csv, read_json, write_csv, write_json};
+use super::train::adapted;
 use crate::error::{Error, Result};
 use crate::methods::Role;
 use crate::models::{Parameter, Parameters};
@@ -15,7 +16,7 @@ const VALUE_HEAD: &str = "value_head.safetensors";
 const VALUE: &str = "value";
 
 pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
-    let Work::Reinforce { method, optimisation, size, max_new_tokens, reward, first, last, seed, run_seed } = work else {
+    let Work::Reinforce { method, lora, optimisation, size, max_new_tokens, reward, first, last, seed, run_seed } = work else {
         return Err(Error::Other("this stage does not reinforce".into()));
     };
     let Role::Reinforce(ppo) = method.role() else {
@@ -36,7 +37,8 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
         let rows: Vec<TrainRow> = read_csv(&folder.join("train.csv"))?;
         (policy.with(decoder), Some((optimizer, carried)), rows.last().map_or(0, |row| row.tokens))
     } else {
-        (reference.with(reference.decoder.with_value_head(&device)), None, 0)
+        let start = adapted(reference.clone(), lora.as_ref(), (*seed, *run_seed), &device)?;
+        (start.with(start.decoder.with_value_head(&device)), None, 0)
     };
     let run = ReinforceRun {
         ppo,
@@ -74,5 +76,5 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     let (policy, head) = decoder.without_value_head();
     let named = head.map(|head| Parameter { name: VALUE.to_owned(), ..head });
     Parameters(named.into_iter().collect()).save(&context.folder.join(VALUE_HEAD))?;
-    reference.with(policy).save(&context.folder.join("model"))
+    context.save_policy(&reference, policy)
 }

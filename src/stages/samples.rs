@@ -14,7 +14,7 @@ pub(super) fn run(
     max_new_tokens: usize,
     seed: u64,
 ) -> Result<()> {
-    let policy = context.policy("reference")?;
+    let policy = context.policy(if context.has("policy") { "policy" } else { "reference" })?;
     let prompts = context.prompts("prompts")?;
     let sampling = Sampling { temperature, top_k: 0, top_p: 1.0, max_new_tokens, samples: completions };
     // A prompt's stream is named by its tokens' place and its sample, so train and held-out prompts draw apart.

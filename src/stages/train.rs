@@ -4,12 +4,15 @@ use super::context::Context;
 use super::files::{Labelled, read_csv, read_json, write_csv};
 use crate::error::{Error, Result};
 use crate::methods::Examples;
+use crate::models::{Lora, Policy};
 use crate::plan::Work;
+use crate::random::Stream;
 use crate::report::rows::TrainRow;
 use crate::train::{Example, OptimizerState, PreferenceData, PreferenceRun, train_preference};
+use burn::tensor::Device;
 
 pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
-    let Work::Train { method, optimisation, size, examples: limit, first, last, seed, run_seed } = work else {
+    let Work::Train { method, lora, optimisation, size, examples: limit, first, last, seed, run_seed } = work else {
         return Err(Error::Other("this stage does not train".into()));
     };
     let objective = method.objective().ok_or_else(|| Error::Other(format!("{} does not train", method.name())))?;
@@ -17,7 +20,10 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     let samples = context.completions("samples")?;
     let labelled = context.labelled("comparisons")?;
     let resumed = context.has("previous");
-    let start = context.policy(if resumed { "previous" } else { "reference" })?;
+    let mut start = context.policy(if resumed { "previous" } else { "reference" })?;
+    if !resumed {
+        start = adapted(start, lora.as_ref(), (*seed, *run_seed), context.device)?;
+    }
     let previous: Option<(OptimizerState, u64)> = if resumed {
         let folder = context.input("previous")?;
         let path = folder.join("optimizer.safetensors");
@@ -50,7 +56,14 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     context.tokens = rows.last().map(|row| row.tokens - tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     optimizer.save(&context.folder.join("optimizer.safetensors"))?;
-    start.with(decoder).save(&context.folder.join("model"))
+    context.save_policy(&start, decoder)
+}
+
+/// The policy with fresh adapters, where the study wants some.
+pub(super) fn adapted(policy: Policy, lora: Option<&Lora>, seeds: (u64, u64), device: &Device) -> Result<Policy> {
+    let Some(lora) = lora else { return Ok(policy) };
+    let adapted = policy.decoder.with_adapters(lora, &mut Stream::new(seeds.0, seeds.1, "lora", 0), device);
+    Ok(policy.with(adapted.map_err(|mistake| Error::Data(format!("model.lora: {}; {}", mistake.what, mistake.hint)))?))
 }
 
 /// What the method learns from, `limit` of them at most (0: all).

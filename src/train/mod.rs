@@ -2,6 +2,8 @@
 
 mod examples;
 mod language_model;
+#[cfg(test)]
+mod lora_tests;
 mod optimizer;
 mod preference;
 mod reinforce;

@@ -11,7 +11,7 @@ use std::path::Path;
 pub struct OptimizerState {
     settings: Optimisation,
     step: u64,
-    /// Of every state of the update rule a vector for every weight.
+    /// Of every state of the update rule a vector for every weight that is trained.
     states: Vec<Vec<Tensor<1>>>,
 }
 
@@ -41,9 +41,9 @@ pub fn clip_factor(norm: f64, max: f64) -> f64 {
 }
 
 impl OptimizerState {
-    /// A fresh state for these weights.
+    /// A fresh state for those of these weights that are trained.
     pub fn new(settings: &Optimisation, parameters: &Parameters) -> Self {
-        let zeros = || parameters.0.iter().map(|p| p.value.clone().inner().zeros_like()).collect();
+        let zeros = || parameters.trainable().map(|p| p.value.clone().inner().zeros_like()).collect();
         OptimizerState { settings: settings.clone(), step: 0, states: (0..rule(settings, 1).states()).map(|_| zeros()).collect() }
     }
 
@@ -66,6 +66,7 @@ impl OptimizerState {
                 name: name(state, index),
                 shape: value.dims().to_vec(),
                 value: value.clone(),
+                trainable: true,
             };
             tensors.iter().enumerate().map(parameter).collect()
         };
@@ -75,6 +76,7 @@ impl OptimizerState {
             shape: vec![1],
             // Exact in f32 up to 16 million steps.
             value: tensor(vec![self.step as f32], &Device::flex()),
+            trainable: true,
         };
         all.push(step);
         Parameters(all).save(path)
@@ -84,13 +86,13 @@ impl OptimizerState {
     pub fn load(settings: &Optimisation, parameters: &Parameters, path: &Path, device: &Device) -> Result<Self> {
         let states = rule(settings, 1).states();
         let shape = |p: &Parameter| vec![p.shape.iter().product::<usize>()];
-        let named = |state: usize| parameters.0.iter().enumerate().map(move |(index, p)| (name(state, index), shape(p)));
+        let named = |state: usize| parameters.trainable().enumerate().map(move |(index, p)| (name(state, index), shape(p)));
         let mut expected: Vec<(String, Vec<usize>)> = (0..states).flat_map(named).collect();
         expected.push(("step".to_owned(), vec![1]));
         let mut values: Vec<Tensor<1>> = Parameters::load(path, &expected, device)?.0.into_iter().map(|p| p.value).collect();
         let step = values.pop().map(|step| crate::models::values(&step)[0] as u64);
         let step = step.ok_or_else(|| Error::Other(format!("{} has no step", path.display())))?;
-        let states = (0..states).map(|_| values.drain(..parameters.0.len()).collect()).collect();
+        let states = (0..states).map(|_| values.drain(..parameters.trainable().count()).collect()).collect();
         Ok(OptimizerState { settings: settings.clone(), step, states })
     }
 }
@@ -158,6 +160,7 @@ mod tests {
                 name: index.to_string(),
                 shape: value.dims().to_vec(),
                 value: value.clone(),
+                trainable: true,
             };
             let parameters = Parameters(initial.iter().enumerate().map(named).collect());
             let mut state = OptimizerState::new(&settings, &parameters);
@@ -184,8 +187,12 @@ mod tests {
         let device = Device::flex();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("optimizer.safetensors");
-        let parameters =
-            Parameters(vec![Parameter { name: "w".into(), shape: vec![2], value: tensor(vec![1.0, -1.0], &device) }]);
+        let parameters = Parameters(vec![Parameter {
+            name: "w".into(),
+            shape: vec![2],
+            value: tensor(vec![1.0, -1.0], &device),
+            trainable: true,
+        }]);
         let settings = Optimisation { weight_decay: 0.01, ..Optimisation::constant(Optimizer::Adamw, 0.1) };
         let gradient = || vec![tensor(vec![0.3, -0.2], &device)];
         let mut one = OptimizerState::new(&settings, &parameters);

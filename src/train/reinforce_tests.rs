@@ -44,7 +44,7 @@ fn models(fixture: &Value, device: &Device) -> [Decoder; 2] {
     let head = [numbers(&fixture["head"]["weight"]), numbers(&fixture["head"]["bias"])].concat();
     let shape = vec![1, head.len()];
     let value = tensor(head.iter().map(|weight| *weight as f32).collect(), device);
-    [policy.with_given_value_head(Parameter { name: "value".into(), shape, value }), reference]
+    [policy.with_given_value_head(Parameter { name: "value".into(), shape, value, trainable: true }), reference]
 }
 
 #[test]

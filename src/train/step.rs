@@ -102,8 +102,8 @@ impl Trainer {
         });
         let backward = |(parameters, sum): (Parameters, Tensor<1>)| -> Vec<Tensor<1>> {
             let mut tape = sum.backward();
-            let gradient = |p: Parameter| p.value.grad_remove(&mut tape).unwrap_or_else(|| p.value.inner().zeros_like());
-            parameters.0.into_iter().map(gradient).collect()
+            let gradient = |p: &Parameter| p.value.grad_remove(&mut tape).unwrap_or_else(|| p.value.clone().inner().zeros_like());
+            parameters.trainable().map(gradient).collect()
         };
         for gradients in ops::side_by_side(tapes.collect(), backward) {
             self.gradients = match std::mem::take(&mut self.gradients) {
@@ -131,12 +131,15 @@ impl Trainer {
             return diverged("gradient's norm", grad_norm);
         }
         let learning_rate = learning_rate(&self.settings, step, self.steps);
-        let parameters = std::mem::take(&mut self.model.parameters.0);
-        let (names, values): (Vec<_>, Vec<_>) = parameters.into_iter().map(|p| ((p.name, p.shape), p.value)).unzip();
+        // Taken out, so that the update may write over them.
+        let nothing = Tensor::zeros([0], &self.device);
+        let taken = |p: &mut Parameter| std::mem::replace(&mut p.value, nothing.clone());
+        let values = self.model.parameters.trainable_mut().map(taken).collect();
         let updated =
             self.optimizer.update(values, gradients, learning_rate, clip_factor(grad_norm, self.settings.max_grad_norm));
-        let named = names.into_iter().zip(updated).map(|((name, shape), value)| Parameter { name, shape, value });
-        self.model.parameters = Parameters(named.collect());
+        for (parameter, value) in self.model.parameters.trainable_mut().zip(updated) {
+            parameter.value = value;
+        }
         Ok(StepResult { loss, grad_norm, learning_rate })
     }
 }

@@ -11,7 +11,7 @@ use crate::spec::{LanguageModelSize, LanguageModelTraining, Optimisation, Optimi
 use burn::tensor::{Device, Tensor};
 
 /// Random pairs of different lengths, 4 completions a prompt.
-fn texts() -> Vec<Vec<u32>> {
+pub(super) fn texts() -> Vec<Vec<u32>> {
     let mut stream = Stream::new(0, 0, "training test", 0);
     (0..96).map(|_| (0..8 + stream.below(24)).map(|_| 1 + stream.below(49) as u32).collect()).collect()
 }

@@ -1,6 +1,7 @@
 //! The verbs about models, as their user meets them, on tiny models of tests/parity and on real weights where there are some.
 
 mod damage;
+mod lora;
 mod study;
 
 use std::fs;

@@ -51,7 +51,7 @@ fn pairs(first: usize, count: usize) -> String {
     lines.join("\n")
 }
 
-fn lab_with_study() -> tempfile::TempDir {
+pub(super) fn lab_with_study() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     model(folder.path(), "llama_tied", true);
     fs::write(folder.path().join("study.toml"), STUDY).expect("written");
@@ -61,7 +61,7 @@ fn lab_with_study() -> tempfile::TempDir {
 }
 
 /// Values of a column.
-fn column(table: &[Vec<String>], name: &str) -> Vec<String> {
+pub(super) fn column(table: &[Vec<String>], name: &str) -> Vec<String> {
     let index = table[0].iter().position(|title| title == name).unwrap_or_else(|| panic!("no column {name}"));
     table[1..].iter().map(|row| row[index].clone()).collect()
 }

@@ -20,6 +20,11 @@ impl Fields {
             let what = "is not there: name a folder in Hugging Face layout (config.json, model.safetensors, tokenizer.json)";
             return Err(Error::Data(format!("{} {what}", path.display())));
         }
+        Fields::read(path)
+    }
+
+    /// Reads a file of the kind of config.json; also its path, for messages.
+    pub fn read(path: PathBuf) -> Result<(PathBuf, Self)> {
         let bytes = std::fs::read(&path).doing("read", &path)?;
         let fields = serde_json::from_slice(&bytes)
             .map_err(|error| Error::Data(format!("{} is not a JSON object: {error}; copy it again", path.display())))?;

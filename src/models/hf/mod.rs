@@ -10,6 +10,9 @@ mod gpt_neox;
 mod gptj;
 mod llama;
 mod mistral;
+pub mod peft;
+#[cfg(test)]
+mod peft_tests;
 mod qwen2;
 mod qwen3;
 mod rope;
@@ -19,6 +22,7 @@ mod tests;
 mod weights;
 
 use super::config::{DecoderConfig, Place};
+use super::lora::Module;
 use super::parameters::{Parameter, Parameters, tensor, values};
 use super::{Decoder, parameters};
 use crate::error::{Doing, Error, Result};
@@ -99,20 +103,17 @@ impl Origin {
 impl Decoder {
     /// Reads config.json and the weights of a folder.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let (path, fields) = Fields::open(folder)?;
-        let in_config = |what: String| Error::Data(format!("{}: {what}", path.display()));
-        let family = family(&fields).map_err(in_config)?;
-        let mut config = (family.read)(&fields).map_err(in_config)?;
-        config.scores = scores(&fields).map_err(in_config)?;
-        check(&config).map_err(in_config)?;
+        let (config, origin) = architecture(folder)?;
         let weights = Weights::open(folder)?;
-        let parameters = read_parameters(family, &config, &weights, device)?;
-        let origin = Origin { family, config: fields.into_map() };
+        let parameters = read_parameters(origin.family, &config, &weights, device)?;
         Ok(Decoder::from_parts(config, parameters, Arc::new(origin)))
     }
 
-    /// Writes config.json and model.safetensors in f32, as `transformers` reads them.
+    /// Writes config.json and model.safetensors in f32, as `transformers` reads them; adapters are added to their weights.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        if self.adapters().is_some() {
+            return self.merged().save(folder);
+        }
         let mut tensors = Vec::new();
         for ((place, shape), parameter) in self.config.places().into_iter().zip(&self.parameters.0) {
             let stored = self.origin.stored(&self.config, place);
@@ -124,6 +125,24 @@ impl Decoder {
         let path = folder.join("config.json");
         std::fs::write(&path, format!("{:#}\n", self.origin.describe(&self.config))).doing("write", &path)
     }
+}
+
+impl Module {
+    /// Those of the model of a folder, of which only config.json is read.
+    pub fn of_folder(folder: &Path) -> Result<Vec<Module>> {
+        architecture(folder).map(|(config, origin)| Module::all(&config, &origin))
+    }
+}
+
+/// What config.json of a folder says.
+fn architecture(folder: &Path) -> Result<(DecoderConfig, Origin)> {
+    let (path, fields) = Fields::open(folder)?;
+    let in_config = |what: String| Error::Data(format!("{}: {what}", path.display()));
+    let family = family(&fields).map_err(in_config)?;
+    let mut config = (family.read)(&fields).map_err(in_config)?;
+    config.scores = scores(&fields).map_err(in_config)?;
+    check(&config).map_err(in_config)?;
+    Ok((config, Origin { family, config: fields.into_map() }))
 }
 
 /// The family that a config.json names.
@@ -196,7 +215,7 @@ fn read_parameters(family: &Family, config: &DecoderConfig, weights: &Weights, d
     let parameters = places.into_iter().map(|(place, shape, stored, names)| {
         let parts = names.iter().map(|name| weights.read(name)).collect::<Result<Vec<_>>>()?;
         let values = stored.read(parts, &shape, config);
-        Ok(Parameter { name: place.to_string(), shape, value: tensor(values, device) })
+        Ok(Parameter { name: place.to_string(), shape, value: tensor(values, device), trainable: true })
     });
     Ok(Parameters(parameters.collect::<Result<_>>()?))
 }

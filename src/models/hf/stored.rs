@@ -37,6 +37,16 @@ impl Stored {
         }
     }
 
+    /// Modules of the files that a matrix of this shape is made of: the name of each and its number of columns, in their order.
+    pub fn modules(&self, shape: &[usize]) -> Vec<(String, usize)> {
+        let parts = match self {
+            Stored::AsIs(name) | Stored::LinearByHead(name) => vec![(name.clone(), shape.last().copied().unwrap_or_default())],
+            Stored::Linear(parts) => parts.clone(),
+            Stored::WithBias(weight, _) => vec![(weight.clone(), shape[0])],
+        };
+        parts.into_iter().map(|(name, columns)| (name.strip_suffix(".weight").unwrap_or(&name).to_owned(), columns)).collect()
+    }
+
     /// The weight, from its tensors in the order of [`shapes`](Self::shapes).
     pub fn read(&self, mut parts: Vec<Vec<f32>>, shape: &[usize], config: &DecoderConfig) -> Vec<f32> {
         match self {

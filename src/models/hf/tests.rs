@@ -14,7 +14,7 @@ fn families() -> PathBuf {
 }
 
 /// Name, folder and expectations of every fixture of one kind, but for encoders or for decoders.
-fn fixtures(kind: &str) -> Vec<(String, PathBuf, Value)> {
+pub(super) fn fixtures(kind: &str) -> Vec<(String, PathBuf, Value)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(families()).expect("fixtures").flatten() {
         let folder = entry.path();
@@ -29,7 +29,7 @@ fn fixtures(kind: &str) -> Vec<(String, PathBuf, Value)> {
     found
 }
 
-fn floats(json: &Value) -> Vec<f64> {
+pub(super) fn floats(json: &Value) -> Vec<f64> {
     json.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
 }
 
@@ -37,11 +37,11 @@ fn ids(json: &Value) -> Vec<u32> {
     floats(json).into_iter().map(|id| id as u32).collect()
 }
 
-fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
+pub(super) fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
     json[key].as_array().expect("a list")
 }
 
-fn close(got: &[f64], wanted: &[f64], what: &str) {
+pub(super) fn close(got: &[f64], wanted: &[f64], what: &str) {
     assert_eq!(got.len(), wanted.len(), "{what}");
     for (index, (got, wanted)) in got.iter().zip(wanted).enumerate() {
         assert!((got - wanted).abs() < 1e-4, "{what}, number {index}: {got} is not {wanted}");
@@ -49,13 +49,13 @@ fn close(got: &[f64], wanted: &[f64], what: &str) {
 }
 
 /// log p of every token but the first, of all sequences together.
-fn log_probs(model: &Decoder, sequences: &[Vec<u32>]) -> Vec<f64> {
+pub(super) fn log_probs(model: &Decoder, sequences: &[Vec<u32>]) -> Vec<f64> {
     let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
     let values = Batch::new(&batch, false, &Device::flex()).token_log_probs(model);
     crate::models::values(&values).into_iter().map(f64::from).collect()
 }
 
-fn expected_log_probs(expected: &Value) -> (Vec<Vec<u32>>, Vec<Vec<f64>>) {
+pub(super) fn expected_log_probs(expected: &Value) -> (Vec<Vec<u32>>, Vec<Vec<f64>>) {
     list(expected, "sequences").iter().map(|s| (ids(&s["ids"]), floats(&s["logprobs"]))).unzip()
 }
 

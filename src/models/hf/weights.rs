@@ -72,7 +72,8 @@ impl Weights {
         Ok(weights)
     }
 
-    fn of(place: PathBuf, paths: &[PathBuf]) -> Result<Self> {
+    /// Opens files whose tensors belong together; messages name `place`.
+    pub(super) fn of(place: PathBuf, paths: &[PathBuf]) -> Result<Self> {
         let (mut files, mut tensors) = (Vec::new(), HashMap::new());
         for path in paths {
             let file = File::open(path).doing("open", path)?;
