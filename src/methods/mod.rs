@@ -201,9 +201,14 @@ impl Method {
         }
     }
 
-    /// The beta whose optimum the method aims at, where that is known.
-    pub fn optimum_beta(&self) -> Option<f64> {
-        self.objective().and_then(Objective::optimum_beta)
+    /// The beta whose optimum of the true reward the method aims at, where that is known. `reward_scale` is that of Bradley-Terry
+    /// labels: the scaled reward's optimum at beta is the reward's at beta / scale.
+    pub fn optimum_beta(&self, reward_scale: f64) -> Option<f64> {
+        match self.role() {
+            Role::Train(objective) => objective.optimum_beta().map(|beta| beta / reward_scale),
+            Role::Reinforce(ppo) => ppo.optimum_beta(),
+            Role::BestOfN { .. } | Role::Reference => None,
+        }
     }
 
     /// Values out of range: key, what is wrong, what to do.

@@ -166,8 +166,7 @@ impl Graph<'_> {
         best_of_n: Option<usize>,
     ) -> Option<Key> {
         let Task::Oracle(task) = &self.study.task else { return None };
-        // Labels are of the scaled reward, so that its optimum at beta is that of the reward at beta / scale.
-        let beta = run.method.optimum_beta().map(|beta| beta / task.labelling.reward_scale);
+        let beta = run.method.optimum_beta(task.labelling.reward_scale);
         let work = Work::Exact { world: task.world.clone(), beta, best_of_n };
         let mut inputs = vec![("policy", policy), ("reference", &shared.reference)];
         if best_of_n.is_some() {

@@ -59,10 +59,11 @@ pub fn oracle(collection: &Collection<'_>) -> Vec<OracleRow> {
             params: run.params(),
             seed: run.seed,
             step: *step,
-            kl: exact.kl,
+            // Rounding may leave the reference a little below itself.
+            kl: exact.kl.max(0.0),
             reward: exact.reward,
             optimal_reward: exact.optimal_reward,
-            regret: exact.optimal_reward - exact.reward,
+            regret: (exact.optimal_reward - exact.reward).max(0.0),
             kl_to_own_optimum: exact.kl_to_own_optimum,
         };
         collected.exact.iter().map(row).collect()

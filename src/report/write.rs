@@ -157,6 +157,7 @@ fn label(collected: &Collected<'_>) -> RunLabel {
         method: collected.run.method.name().to_owned(),
         params: collected.run.params(),
         seed: collected.run.seed,
+        beta: collected.run.method.objective().filter(|objective| objective.needs_reference()).map(|o| o.beta()),
     }
 }
 

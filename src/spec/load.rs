@@ -238,7 +238,8 @@ fn runs(
             }
             tree::merge(&mut table, variant.clone());
             for mut point in sweep::expand(name.get_ref(), &table, name.span(), sweep)? {
-                point.axes.extend(differing.iter().cloned());
+                // A variant that leaves a key to its default is told apart by those that do not.
+                point.axes.extend(differing.iter().filter(|key| variant.contains_key(key.as_str())).cloned());
                 named.push((name.get_ref().to_string(), point));
             }
         }
@@ -293,7 +294,6 @@ fn run(method: &str, point: Point, training_at: Span) -> Result<(Run, Vec<Proble
     let known = [Optimisation::KEYS, TrainingSize::KEYS, TrainingData::KEYS, &["seed"]].concat();
     let own = Method::read(method, table, point.span.clone()).map_err(|problem| also_known(problem, &known))?;
     let axes: BTreeSet<String> = point.axes.into_iter().filter(|key| key != "seed").collect();
-    // A variant that leaves a key to its default is told apart by those that do not.
     let written = |key: String| {
         let value = sweep::literal(everything.get(key.as_str())?.get_ref());
         Some((key, value))

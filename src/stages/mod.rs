@@ -6,6 +6,8 @@ mod comparisons;
 mod context;
 mod evaluate;
 mod exact;
+#[cfg(test)]
+mod exact_tests;
 mod files;
 mod generate;
 mod given;

@@ -39,7 +39,7 @@ pub(super) fn run(context: &mut Context<'_>, world: &World, labelling: &Labellin
 
 /// (chosen, rejected) completions of a prompt and the probability of this pair with this label, both drawn from the reference. Pairs
 /// of a completion with itself are left out, as they are where comparisons are sampled, and so are ties of hard labels.
-fn pairs(log_probs: &[f64], rewards: &[f64], labelling: &Labelling) -> Vec<((usize, usize), f64)> {
+pub(super) fn pairs(log_probs: &[f64], rewards: &[f64], labelling: &Labelling) -> Vec<((usize, usize), f64)> {
     let mut pairs = Vec::new();
     for one in 0..rewards.len() {
         for other in 0..one {

@@ -1,7 +1,7 @@
 //! What training adapters promises.
 
 use super::tests::texts;
-use super::{OptimizerState, PairData, PreferenceRun, Sequence, completion_log_probs, train_preference};
+use super::{Example, OptimizerState, PreferenceData, PreferenceRun, Sequence, completion_log_probs, train_preference};
 use crate::methods::Dpo;
 use crate::models::{Decoder, DecoderConfig, Lora, values};
 use crate::random::Stream;
@@ -34,13 +34,14 @@ fn train(
     let (texts, device) = (texts(), Device::flex());
     let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence { prompt: &text[..4], completion: &text[4..] }).collect();
     let log_probs = completion_log_probs(reference, &sequences, &device, |_| ());
-    let pairs = (0..sequences.len()).step_by(2).map(|first| (first, first + 1)).collect();
+    let examples = (0..sequences.len()).step_by(2).map(|first| Example::Pair(first, first + 1)).collect();
     let prompt_of = (0..sequences.len()).collect();
-    let data = PairData { sequences, prompt_of, pairs, reference: Some(log_probs) };
+    let reference = Some(log_probs);
+    let data = PreferenceData { sequences, prompt_of, examples, reference, ..PreferenceData::default() };
     let run = PreferenceRun {
-        objective: &Dpo { beta: 0.5 },
+        objective: &Dpo { beta: 0.5, ..Dpo::default() },
         optimisation: &optimisation(),
-        size: &TrainingSize { steps: 12, batch_pairs: 24, shuffle: Shuffle::Pairs, checkpoint_every: 12 },
+        size: &TrainingSize { steps: 12, batch_pairs: 24, shuffle: Shuffle::Pairs, checkpoint_every: 12, evaluate_every: 0 },
         first: steps.start,
         last: steps.end,
         seeds: (0, 0),

@@ -93,6 +93,12 @@ impl Ppo {
         self.reward == Some(RewardSource::True)
     }
 
+    /// The beta whose optimum it aims at: a fixed coefficient of the KL penalty beside true rewards as they are.
+    pub fn optimum_beta(&self) -> Option<f64> {
+        let plain = self.uses_true_reward() && self.target_kl.is_none() && !self.normalise_scores;
+        (plain && self.kl_coefficient > 0.0).then_some(self.kl_coefficient)
+    }
+
     /// Values out of range: key, what is wrong, what to do.
     fn problems(&self) -> Vec<(&'static str, String, String)> {
         let counts = [

@@ -154,13 +154,13 @@ pub fn robust(values: &[f64]) -> Option<(f64, f64)> {
     Some((low.max(least), high.min(greatest)))
 }
 
-/// The greatest value that an axis from 0 shows. Where one goes more than four times as far as 80% of them, it would push all
+/// The greatest value that an axis from 0 shows. Where one goes more than two and a half times as far as 80% of them, it would push all
 /// others against the axis, so the range ends at the last value before that.
 pub fn reach(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     let greatest = *values.last()?;
-    let far = 4.0 * values[(values.len() - 1) * 4 / 5];
+    let far = 2.5 * values[(values.len() - 1) * 4 / 5];
     if far > 0.0 && greatest > far { values.into_iter().rfind(|value| *value <= far) } else { Some(greatest) }
 }
 

@@ -55,7 +55,7 @@ pub struct Figures<'a> {
 }
 
 /// Which run a train.csv is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunLabel {
     /// Name of the run.
     pub run: String,
@@ -65,6 +65,8 @@ pub struct RunLabel {
     pub params: String,
     /// Its seed.
     pub seed: u64,
+    /// The factor of its implicit rewards in train.csv, where it has a reference.
+    pub beta: Option<f64>,
 }
 
 impl RunLabel {

@@ -30,7 +30,7 @@ pub fn plots(runs: &[(&RunLabel, &[TrainRow])], palette: &Palette, columns: &[Co
     let plot = |(title, y, value, cut): &Column| {
         let curve = |(run, rows): &(&RunLabel, &[TrainRow])| Curve {
             color: palette.color(run.kind(), &run.params),
-            points: smoothed(rows, *value, WINDOW),
+            points: smoothed(rows, *value),
             ..Curve::default()
         };
         Plot {
@@ -44,25 +44,17 @@ pub fn plots(runs: &[(&RunLabel, &[TrainRow])], palette: &Palette, columns: &[Co
     columns.iter().map(plot).collect()
 }
 
-/// The mean over a step and those before it, `window` in all, that have a finite value; of long runs, evenly spaced steps. As
+/// The mean over a step and those before it, [`WINDOW`] in all, that have a finite value; of long runs, evenly spaced steps. As
 /// points without an error: step, mean, 0.
-pub fn smoothed(rows: &[TrainRow], value: Value, window: usize) -> Vec<(f64, f64, f64)> {
+pub fn smoothed(rows: &[TrainRow], value: Value) -> Vec<(f64, f64, f64)> {
     let found = finite(rows, value);
     let mean = |at: usize| {
-        let window = &found[(at + 1).saturating_sub(window)..=at];
+        let window = &found[(at + 1).saturating_sub(WINDOW)..=at];
         window.iter().map(|(_, value)| value / window.len() as f64).sum::<f64>()
     };
     let stride = found.len().div_ceil(POINTS).max(1);
     let last = found.len().checked_sub(1).filter(|last| last % stride != 0);
     (0..found.len()).step_by(stride).chain(last).map(|at| (found[at].0 as f64, mean(at), 0.0)).collect()
-}
-
-/// The first step whose window is full, or the last where none is, and the running mean there.
-pub fn start(rows: &[TrainRow], value: Value, window: usize) -> Option<(f64, f64)> {
-    let found = finite(rows, value);
-    let window = &found[..found.len().min(window)];
-    let last = window.last()?;
-    Some((last.0 as f64, window.iter().map(|(_, value)| value / window.len() as f64).sum()))
 }
 
 /// The steps that have a finite value, in order.
@@ -82,21 +74,12 @@ mod tests {
         let rows: Vec<TrainRow> = (1..=20)
             .map(|step| TrainRow { step, loss: if step == 3 { f64::NAN } else { step as f64 }, ..TrainRow::default() })
             .collect();
-        let points = smoothed(&rows, |row| Some(row.loss), WINDOW);
+        let points = smoothed(&rows, |row| Some(row.loss));
         assert_eq!((points.len(), points[0]), (19, (1.0, 1.0, 0.0)));
         assert!((points[18].1 - 15.5).abs() < 1e-9, "{:?}", points[18]);
-        assert!(smoothed(&rows, |row| row.rewards_accuracies, WINDOW).is_empty());
+        assert!(smoothed(&rows, |row| row.rewards_accuracies).is_empty());
         let many: Vec<TrainRow> = (1..=2002).map(|step| TrainRow { step, ..TrainRow::default() }).collect();
-        let points = smoothed(&many, |row| Some(row.loss), WINDOW);
+        let points = smoothed(&many, |row| Some(row.loss));
         assert!(points.len() <= POINTS + 1 && points.last().is_some_and(|last| last.0 == 2002.0));
-    }
-
-    #[test]
-    fn a_run_starts_at_its_first_full_window() {
-        let rows: Vec<TrainRow> = (1..=20).map(|step| TrainRow { step, loss: step as f64, ..TrainRow::default() }).collect();
-        let (step, mean) = start(&rows, |row| Some(row.loss), WINDOW).unwrap();
-        assert!(step == 10.0 && (mean - 5.5).abs() < 1e-9);
-        assert_eq!(start(&rows[..1], |row| Some(row.loss), WINDOW), Some((1.0, 1.0)));
-        assert_eq!(start(&rows, |row| row.logps_chosen, WINDOW), None);
     }
 }

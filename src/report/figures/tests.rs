@@ -128,7 +128,13 @@ pub fn seeds(method: &str, params: &str, step: u64, seeds: usize) -> SeedsRow {
 }
 
 pub fn label(method: &str, params: &str) -> RunLabel {
-    RunLabel { run: format!("{method}-{params}"), method: method.into(), params: params.into(), seed: 0 }
+    RunLabel {
+        run: format!("{method}-{params}"),
+        method: method.into(),
+        params: params.into(),
+        seed: 0,
+        beta: (method == "dpo").then_some(0.1),
+    }
 }
 
 fn frontier_rows() -> Vec<FrontierRow> {
