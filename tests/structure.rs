@@ -27,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stages", &["methods", "models", "plan", "report", "resolve", "spec", "stats", "store", "tasks", "train"]),
     ("stats", &[]),
     ("store", &[]),
-    ("tasks", &["data", "models", "resolve", "spec"]),
+    ("tasks", &["data", "models", "resolve", "spec", "stats"]),
     ("train", &["methods", "models", "ops", "report", "spec"]),
 ];
 

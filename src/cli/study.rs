@@ -106,10 +106,12 @@ pub fn device(device: &str) -> Result<Device> {
 }
 
 impl Prepared {
-    /// Keys of the stages that the selected runs need.
+    /// Keys of the stages that the selected runs need, and where these are all, of what the report has beside them.
     pub fn wanted(&self) -> HashSet<&Key> {
         let selected = |run: &&plan::RunPlan| self.selected.contains(&run.name);
-        self.plan.runs.iter().filter(selected).flat_map(|run| &run.needs).collect()
+        let all = self.plan.runs.iter().all(|run| selected(&run));
+        let beside = self.plan.beside_runs.iter().filter(|_| all);
+        self.plan.runs.iter().filter(selected).flat_map(|run| &run.needs).chain(beside).collect()
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Plan {
     pub pool: Vec<(f64, Key)>,
     /// The reference's exact evaluation, which holds the optimal frontier, in a world that can be enumerated.
     pub optimum: Option<Key>,
+    /// Every stage that the optimal frontier needs, exact or estimated: no run's own.
+    pub beside_runs: Vec<Key>,
 }
 
 /// The stages that belong to one run.
@@ -66,8 +68,15 @@ impl Plan {
 
 /// Builds the graph of a study.
 pub fn build(study: &Study, resolved: &Resolved) -> Plan {
-    let plan =
-        Plan { stages: Vec::new(), runs: Vec::new(), reward_model: None, classifier: None, pool: Vec::new(), optimum: None };
+    let plan = Plan {
+        stages: Vec::new(),
+        runs: Vec::new(),
+        reward_model: None,
+        classifier: None,
+        pool: Vec::new(),
+        optimum: None,
+        beside_runs: Vec::new(),
+    };
     let mut graph = Graph { study, resolved, plan };
     let shared = graph.shared();
     graph.optimum(&shared);
@@ -85,6 +94,9 @@ pub fn build(study: &Study, resolved: &Resolved) -> Plan {
         let run = &mut graph.plan.runs[index];
         (run.own, run.needs) = (own, needs);
     }
+    let estimated = graph.plan.pool.iter().filter(|(temperature, _)| study.evaluation.optimum_samples > 0 && *temperature == 1.0);
+    let frontier: Vec<Key> = estimated.map(|(_, key)| key).chain(&graph.plan.optimum).cloned().collect();
+    graph.plan.beside_runs = graph.plan.closure(frontier);
     graph.plan
 }
 

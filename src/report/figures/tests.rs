@@ -158,6 +158,8 @@ fn training_rows() -> Vec<(RunLabel, Vec<TrainRow>)> {
             step,
             loss: 0.69 - step as f64 * 0.005,
             rewards_accuracies: Some(0.5 + step as f64 * 0.005),
+            rewards_chosen: (!ppo).then_some(-0.01 * step as f64),
+            rewards_rejected: (!ppo).then_some(-0.03 * step as f64),
             logps_chosen: (!ppo).then_some(-20.0 - step as f64),
             logps_rejected: (!ppo).then_some(-21.0 - 2.0 * step as f64),
             objective_kl: ppo.then_some(step as f64 / 10.0),
