@@ -13,10 +13,10 @@ const RESAMPLES: usize = 1000;
 pub fn seeds(collection: &Collection<'_>) -> Vec<SeedsRow> {
     let mut groups: Vec<Vec<&Collected<'_>>> = Vec::new();
     for collected in collection.runs.iter().filter(|collected| collected.run.method.trains()) {
-        let alike = |other: &&Collected<'_>| {
+        let alike = |other: &Collected<'_>| {
             (other.run.method.name(), other.run.params()) == (collected.run.method.name(), collected.run.params())
         };
-        match groups.iter_mut().find(|group| group.iter().all(|other| alike(&other))) {
+        match groups.iter_mut().find(|group| group.iter().all(|other| alike(other))) {
             Some(group) => group.push(collected),
             None => groups.push(vec![collected]),
         }

@@ -47,6 +47,9 @@ fn models(fixture: &Value, device: &Device) -> [Decoder; 2] {
     [policy.with_given_value_head(Parameter { name: "value".into(), shape, value, trainable: true }), reference]
 }
 
+/// A column of train.csv.
+type Column = fn(&TrainRow) -> Option<f64>;
+
 #[test]
 fn a_step_of_ppo_is_pytorchs() {
     let fixture: Value = serde_json::from_str(include_str!("../../tests/parity/ppo.json")).expect("JSON");
@@ -99,7 +102,7 @@ fn a_step_of_ppo_is_pytorchs() {
         let mut trainer = Trainer::new(&policy, &settings, 1, &device);
         let row = update(&mut trainer, &sequences, &made, &ppo, order, 0).expect("updated");
         let mean = |key: &str| minibatches.iter().map(|one| number(&one[key])).sum::<f64>() / minibatches.len() as f64;
-        let columns: [(fn(&TrainRow) -> Option<f64>, &str); 6] = [
+        let columns: [(Column, &str); 6] = [
             (|row| row.loss_policy, "policy_loss"),
             (|row| row.loss_value, "value_loss"),
             (|row| row.policy_approxkl, "approx_kl"),
