@@ -1,6 +1,7 @@
 //! One run of a study: a method with concrete parameters, what it trains on, and for how long.
 
-use super::study::{Labels, Optimisation};
+use super::study::Optimisation;
+use super::tasks::Labels;
 use crate::methods::Method;
 use serde::{Deserialize, Serialize};
 

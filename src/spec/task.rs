@@ -2,7 +2,7 @@
 
 use super::load::{Failure, also_known, split};
 use super::source::{Problem, Span};
-use super::study::{Dialogue, Labelling, Oracle, Reward, Sentiment, Task, World};
+use super::tasks::{Dialogue, Labelling, Oracle, Reward, Sentiment, Task, World};
 use super::tree::{self, Table};
 use serde::Deserialize;
 use toml::Spanned;

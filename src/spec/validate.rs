@@ -2,7 +2,8 @@
 
 use super::run::{Reference, SamplesFrom};
 use super::source::{Problem, Span};
-use super::study::{Dialogue, Labelling, Labels, Oracle, Reward, Sentiment, Study, Task};
+use super::study::Study;
+use super::tasks::{Dialogue, Labelling, Labels, Oracle, Reward, Sentiment, Task};
 use super::tree::{self, Table};
 use super::validate_training::optimisation;
 use crate::methods::{Examples, Role};
