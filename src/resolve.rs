@@ -113,7 +113,7 @@ pub fn resolve(study: &Study, folders: Folders<'_>, mut fetch: Fetch<'_>) -> Res
         }
     };
     if let (Task::Dialogue(_), Corpus::Files(files)) = (&study.task, &corpus) {
-        files.iter().try_for_each(|file| has_comparisons(&file.path)).map_err(|error| (Of::Corpus, error))?;
+        files.iter().try_for_each(|file| has_preferences(&file.path)).map_err(|error| (Of::Corpus, error))?;
     }
     Ok(Resolved { corpus, model: base, classifier, sources })
 }
@@ -171,12 +171,12 @@ fn corpus(names: &[String], folder: &Path, fetch: &mut Fetch<'_>, sources: &mut 
 }
 
 /// Found by a file's first row, before anything runs.
-fn has_comparisons(path: &Path) -> Result<()> {
+fn has_preferences(path: &Path) -> Result<()> {
     let format = formats::of_file(path)?;
-    if format.has_comparisons() {
+    if format.has_preferences() {
         return Ok(());
     }
-    let what = format!("is of the format {}, which has no chosen and rejected completions", format.name());
+    let what = format!("is of the format {}, which does not say which completions are better", format.name());
     Err(Error::Data(format!("{} {what}", path.display())))
 }
 

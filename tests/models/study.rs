@@ -123,7 +123,7 @@ fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
         ("model.base=\"builtin:tiny\"", "no words for real dialogues"),
         ("task.dialogue.corpus=\"none_*.jsonl\"", "no file matches"),
         ("task.dialogue.max_prompt_tokens=0", "a longest length of 0"),
-        ("task.dialogue.corpus=\"texts.csv\"", "texts.csv is of the format imdb, which has no chosen and rejected"),
+        ("task.dialogue.corpus=\"texts.csv\"", "texts.csv is of the format imdb, which does not say which completions"),
         ("task.dialogue.corpus=\"odd.csv\"", "odd.csv, row 1"),
         ("task.dialogue.chat=true", "llama_tied has no chat template"),
     ] {
@@ -200,4 +200,78 @@ fn a_pretrained_classifier_is_the_true_reward() {
         let positive = if row[1] == "POSITIVE" { score } else { 1.0 - score };
         assert!((positive - reward.parse::<f64>().expect("a number")).abs() < 1e-6, "{row:?}, {reward}");
     }
+}
+
+/// The study on other data and methods.
+fn with(data: impl Fn(usize) -> serde_json::Value, methods: &str) -> tempfile::TempDir {
+    let folder = lab_with_study();
+    let head = STUDY.split("[method.dpo]").next().expect("a head");
+    let tail = STUDY.split("[evaluation]").nth(1).expect("a tail");
+    fs::write(folder.path().join("study.toml"), format!("{head}{methods}\n[evaluation]{tail}")).expect("written");
+    for (name, rows) in [("pairs_train.jsonl", 0..20), ("pairs_test.jsonl", 20..30)] {
+        let lines: Vec<String> = rows.map(|row| data(row).to_string()).collect();
+        fs::write(folder.path().join(name), lines.join("\n")).expect("written");
+    }
+    folder
+}
+
+fn words(numbers: &[usize]) -> String {
+    numbers.iter().map(|number| format!("w{}", 3 + number % 35)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn judged_completions_are_learnt_from_by_methods_that_need_no_pairs() {
+    let judged = |row: usize| {
+        let (prompt, completion) = (words(&[row, row * 7 + 1]), words(&[row + 2, row + 5]));
+        serde_json::json!({ "prompt": prompt, "completion": completion, "label": row.is_multiple_of(3) })
+    };
+    let folder = with(judged, "[method.kto]\n");
+    succeed(folder.path(), &["run", "study.toml"]);
+    let train = fs::read_dir(folder.path().join("results/talk/runs")).expect("runs").flatten().next().expect("a run");
+    let train = fs::read_to_string(train.path().join("train.csv")).expect("train.csv");
+    assert!(train.lines().count() == 5 && !train.contains("NaN"), "{train}");
+    let pairs = lab(with(judged, "[method.dpo]\n").path(), &["run", "study.toml"]);
+    let said = String::from_utf8_lossy(&pairs.stderr).into_owned();
+    assert!(!pairs.status.success() && said.contains("compare no two completions"), "{said}");
+    let liked = |row: usize| {
+        let mut row = judged(row);
+        row["label"] = true.into();
+        row
+    };
+    let one_kind = lab(with(liked, "[method.kto]\n").path(), &["run", "study.toml"]);
+    let said = String::from_utf8_lossy(&one_kind.stderr).into_owned();
+    assert!(!one_kind.status.success() && said.contains("is undesirable"), "{said}");
+}
+
+#[test]
+fn rankings_are_learnt_from_as_they_are_and_as_pairs() {
+    let ranking = |row: usize| {
+        let completions: Vec<String> = (0..3).map(|rank| words(&[row + rank, row * 2 + rank])).collect();
+        serde_json::json!({ "prompt": words(&[row, row + 9]), "completions": completions, "ranking": [2, 1, 3] })
+    };
+    let folder = with(ranking, "[method.plackett_luce]\n[method.dpo]\n");
+    succeed(folder.path(), &["run", "study.toml"]);
+}
+
+#[test]
+fn adapters_are_reinforced_by_a_learned_reward() {
+    let pair = |row: usize| {
+        serde_json::json!({
+            "prompt": words(&[row, row * 7 + 1]), "chosen": words(&[row + 2, row + 5]), "rejected": words(&[row + 3, row * 3]),
+        })
+    };
+    let ppo = "[reward_model]\nbatch_pairs = 4\n[method.ppo]\nrollouts = 8\nminibatch = 4\nepochs = 2\n";
+    let folder = with(pair, ppo);
+    let study = folder.path().join("study.toml");
+    let adapted = fs::read_to_string(&study)
+        .expect("read")
+        .replace("base = \"llama_tied\"", "base = \"llama_tied\"\n[model.lora]\nrank = 2");
+    fs::write(&study, adapted).expect("written");
+    succeed(folder.path(), &["run", "study.toml"]);
+    let runs = fs::read_dir(folder.path().join("results/talk/runs")).expect("runs").flatten().next().expect("a run");
+    let train = fs::read_to_string(runs.path().join("train.csv")).expect("train.csv");
+    assert!(train.contains("objective/kl") && train.lines().count() == 5, "{train}");
+    let name = runs.file_name().to_string_lossy().into_owned();
+    succeed(folder.path(), &["export", &name, "merged"]);
+    assert!(folder.path().join("merged/model.safetensors").is_file());
 }

@@ -109,9 +109,13 @@ impl Format {
         Format::Completion,
     ];
 
-    /// Whether its rows have a better and a worse completion.
-    pub fn has_comparisons(self) -> bool {
-        matches!(self, Format::Dialogue | Format::SummaryComparison | Format::Preference | Format::ShareGpt)
+    /// Whether its rows say which completions are better: of two, of several, or by themselves.
+    pub fn has_preferences(self) -> bool {
+        match self {
+            Format::Dialogue | Format::SummaryComparison | Format::Preference | Format::ShareGpt => true,
+            Format::Ranking | Format::Judged => true,
+            _ => false,
+        }
     }
 
     /// Its name in an experiment file.
