@@ -111,11 +111,8 @@ impl Format {
 
     /// Whether its rows say which completions are better: of two, of several, or by themselves.
     pub fn has_preferences(self) -> bool {
-        match self {
-            Format::Dialogue | Format::SummaryComparison | Format::Preference | Format::ShareGpt => true,
-            Format::Ranking | Format::Judged => true,
-            _ => false,
-        }
+        let of_two = matches!(self, Format::Dialogue | Format::SummaryComparison | Format::Preference | Format::ShareGpt);
+        of_two || matches!(self, Format::Ranking | Format::Judged)
     }
 
     /// Its name in an experiment file.
