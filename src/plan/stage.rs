@@ -291,13 +291,10 @@ fn one() -> f64 {
     1.0
 }
 
-// serde's signature
-#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_one(value: &f64) -> bool {
     *value == 1.0
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(value: &usize) -> bool {
     *value == 0
 }

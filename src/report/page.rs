@@ -37,7 +37,7 @@ const FURTHER: [(&str, &str, &str); 11] = [
     (
         "Likelihood displacement",
         "displacement",
-        "Log-probs of chosen and rejected completions over training, against the first steps': the chosen ones may fall, too.",
+        "Log-probs of chosen and rejected completions over training, against the reference's: the chosen ones may fall, too.",
     ),
     ("Length", "lengths", "Mean length of completions over training."),
     ("Health", "health", "Entropy, variety and length: where a policy degenerates, it shows here."),

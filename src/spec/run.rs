@@ -22,8 +22,6 @@ pub struct TrainingSize {
     pub evaluate_every: u64,
 }
 
-// serde's signature
-#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }

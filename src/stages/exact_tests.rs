@@ -7,7 +7,7 @@ use crate::models::generate::generate;
 use crate::models::{Decoder, DecoderConfig, Sampling};
 use crate::random::Stream;
 use crate::spec::{Labelling, Labels, Optimisation, Optimizer, Shuffle, TrainingSize, World};
-use crate::stats::{Mean, clustered_mean, kl_bound, mean_kl};
+use crate::stats::{self, Mean, clustered_mean, kl_bound, mean_kl, population_loss};
 use crate::tasks::oracle::{self, Oracle};
 use crate::train::{Example, PreferenceData, PreferenceRun, Sequence, completion_log_probs, divergences, train_preference};
 use burn::tensor::Device;
@@ -88,6 +88,32 @@ fn estimators_agree_with_exact_values_within_their_errors_and_have_no_bias() {
     }
     let per_step = all.iter().map(|estimates| estimates[0].se).sum::<f64>();
     assert!(per_step < all.iter().map(|estimates| estimates[1].se).sum(), "the sum over the vocabulary has less variance");
+}
+
+#[test]
+fn the_weighted_pairs_of_a_population_give_its_expected_loss() {
+    let (oracle, reference, device) = world();
+    let listed = |model: &Decoder| log_probs(model, &oracle, &WORLD, &device).expect("log-probs");
+    let set = enumerated(&oracle, &WORLD, listed(&reference)).expect("a set");
+    let (reference, policy, beta) = (set.optimal_policy(f64::INFINITY), listed(&other(&device)), 0.7);
+    for (labels, wanted) in [
+        (Labels::Hard, population_loss(&set, &policy, beta, stats::Labels::Hard).0),
+        (Labels::BradleyTerry, population_loss(&set, &policy, beta, stats::Labels::BradleyTerry { reward_scale: 4.0 }).0),
+    ] {
+        let labelling = Labelling { labels, reward_scale: 4.0, label_noise: 0.0 };
+        let mut sum = 0.0;
+        for index in 0..WORLD.prompts {
+            let ratio = |completion: usize| policy[index][completion] - reference[index][completion];
+            let rewards = oracle.rewards(&oracle.prompt(index)).expect("rewards");
+            for ((chosen, rejected), weight) in pairs(&reference[index], &rewards, &labelling) {
+                sum += weight * (-beta * (ratio(chosen) - ratio(rejected))).exp().ln_1p();
+            }
+            // Pairs of a completion with itself are left out of training, and cost ln 2 whatever the policy.
+            let same: f64 = reference[index].iter().map(|log_prob| (2.0 * log_prob).exp()).sum();
+            sum += same * std::f64::consts::LN_2;
+        }
+        assert!((sum / WORLD.prompts as f64 - wanted).abs() < 1e-9, "{labels}: {sum}, {wanted}");
+    }
 }
 
 /// KL to the optimum at beta and KL to the reference after so many steps of DPO on the population of labelled pairs.

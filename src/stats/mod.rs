@@ -7,6 +7,7 @@ mod frontier;
 mod hierarchical;
 mod mean;
 mod optimum;
+#[cfg(test)]
 mod population;
 mod reweighted;
 
@@ -16,5 +17,6 @@ pub use frontier::{Frontier, Point};
 pub use hierarchical::{AcrossSeeds, across_seeds};
 pub use mean::{Mean, clustered_mean};
 pub use optimum::{Enumerated, log_spaced, mean_kl};
+#[cfg(test)]
 pub use population::{Labels, population_loss};
 pub use reweighted::{Reweighted, reweighted_frontier};
