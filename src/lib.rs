@@ -5,7 +5,7 @@
 //!      spec/         data digests    plan/             exec/      stages/    store/             report/
 //! ```
 //!
-//! Data flows one way. `methods`, `tasks`, `models`, `ops`, `train`, `data` and `stats` are leaves that stages use.
+//! Data flows one way. `methods`, `tasks`, `judges`, `models`, `ops`, `train`, `data` and `stats` are leaves that stages use.
 
 #[macro_use]
 mod console;
@@ -16,6 +16,8 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod hub;
+pub mod human;
+pub mod judges;
 pub mod methods;
 pub mod models;
 pub mod ops;

@@ -3,9 +3,11 @@
 use crate::data::{formats, reviews};
 use crate::error::{Error, Result};
 use crate::hub::{self, Hub, Progress};
+use crate::judges::Source;
 use crate::spec::{Reward, Study, Task, World};
 use crate::store::FileRecord;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A data file. Its digest and its side are part of stage keys, its path is not.
@@ -61,10 +63,18 @@ pub struct ModelFolder {
 pub struct Resolved {
     /// The task's data.
     pub corpus: Corpus,
+    /// Comparisons that are not in the task's data, where the task has such.
+    pub comparisons: Option<Corpus>,
+    /// Prompts of another kind, where the task has such.
+    pub out_of_distribution: Option<Corpus>,
     /// The model.
     pub model: BaseModel,
     /// The pretrained classifier that is the true reward, where one is.
     pub classifier: Option<BaseModel>,
+    /// The models that judges name, by judge and role.
+    pub judges: BTreeMap<(String, String), BaseModel>,
+    /// Texts of the question templates that judges name, by judge.
+    pub templates: BTreeMap<String, String>,
     /// Names and revisions of the hub that were used, for the study's record.
     pub sources: Vec<String>,
 }
@@ -72,11 +82,12 @@ pub struct Resolved {
 impl Resolved {
     /// Names that could not be resolved, with what to do about it.
     pub fn unresolved(&self) -> Option<String> {
-        let of_corpus = match &self.corpus {
+        let corpora = [Some(&self.corpus), self.comparisons.as_ref(), self.out_of_distribution.as_ref()].into_iter().flatten();
+        let of_corpus = corpora.flat_map(|corpus| match corpus {
             Corpus::Hub(names) => names.clone(),
             Corpus::Builtin(_) | Corpus::Files(_) | Corpus::Oracle(_) => Vec::new(),
-        };
-        let models = [Some(&self.model), self.classifier.as_ref()].into_iter().flatten();
+        });
+        let models = [Some(&self.model), self.classifier.as_ref()].into_iter().flatten().chain(self.judges.values());
         let of_models = models.filter_map(|model| match model {
             BaseModel::Hub(name) => Some(name.clone()),
             BaseModel::Builtin(_) | BaseModel::Folder(_) => None,
@@ -95,49 +106,84 @@ pub enum Fetch<'a> {
     Yes(&'a mut dyn FnMut(Progress)),
 }
 
-/// Finds and digests a study's data and model; paths are relative to the given folders.
-pub fn resolve(study: &Study, folders: Folders<'_>, mut fetch: Fetch<'_>) -> Result<Resolved, (Of, Error)> {
-    let mut sources = Vec::new();
-    let base = model(&study.model.base, folders.model, &mut fetch, &mut sources).map_err(|error| (Of::Model, error))?;
+/// Finds and digests a study's data and models. `folder` says what a relative path under a key of the experiment file is relative
+/// to; an error comes with the key that it is about.
+pub fn resolve(study: &Study, folder: &dyn Fn(&str) -> PathBuf, fetch: Fetch<'_>) -> Result<Resolved, (String, Error)> {
+    let mut finder = Finder { folder, fetch, sources: Vec::new() };
+    let base = finder.model("model.base", &study.model.base)?;
+    let of = |key: &str| format!("task.{}.{key}", study.task.name());
     let classifier = match study.task.reward() {
-        Some(Reward::Classifier(name)) => {
-            let found = model(name, folders.reward, &mut fetch, &mut sources);
-            Some(found.map_err(|error| (Of::Reward, error))?)
-        }
+        Some(Reward::Classifier(name)) => Some(finder.model(&of("reward"), name)?),
         _ => None,
     };
-    let corpus = match &study.task {
+    let (mut comparisons, mut out_of_distribution) = (None, None);
+    let main = match &study.task {
         Task::Oracle(task) => Corpus::Oracle(task.world.clone()),
-        Task::Sentiment(_) | Task::Dialogue(_) => {
-            corpus(study.task.corpus(), folders.corpus, &mut fetch, &mut sources).map_err(|error| (Of::Corpus, error))?
+        Task::Sentiment(task) => finder.corpus(&of("corpus"), &task.corpus)?,
+        Task::Dialogue(task) => {
+            let main = finder.corpus(&of("corpus"), &task.corpus)?;
+            each_file(&main, &of("corpus"), has_preferences)?;
+            main
+        }
+        Task::Summarisation(task) => {
+            let main = finder.corpus(&of("corpus"), &task.corpus)?;
+            each_file(&main, &of("corpus"), has_demonstrations)?;
+            if !task.comparisons.is_empty() {
+                let found = finder.corpus(&of("comparisons"), &task.comparisons)?;
+                each_file(&found, &of("comparisons"), has_preferences)?;
+                comparisons = Some(found);
+            }
+            if !task.out_of_distribution.is_empty() {
+                let found = finder.corpus(&of("out_of_distribution"), &task.out_of_distribution)?;
+                each_file(&found, &of("out_of_distribution"), has_demonstrations)?;
+                out_of_distribution = Some(found);
+            }
+            main
         }
     };
-    if let (Task::Dialogue(_), Corpus::Files(files)) = (&study.task, &corpus) {
-        files.iter().try_for_each(|file| has_preferences(&file.path)).map_err(|error| (Of::Corpus, error))?;
+    let (mut judges, mut templates) = (BTreeMap::new(), BTreeMap::new());
+    for judge in &study.judges {
+        for (role, source) in judge.kind.settings().models() {
+            if let Source::Named(name) = source {
+                let found = finder.model(&format!("judge.{}.{role}", judge.kind.name()), name)?;
+                judges.insert((judge.name.clone(), role.to_owned()), found);
+            }
+        }
+        if let Some(path) = judge.kind.settings().template() {
+            let key = format!("judge.{}.prompt", judge.kind.name());
+            let path = folder(&key).join(path);
+            let unreadable = |error| Error::Data(format!("cannot read {}: {error}", path.display()));
+            let text = std::fs::read_to_string(&path).map_err(unreadable).map_err(|error| (key, error))?;
+            templates.insert(judge.name.clone(), text);
+        }
     }
-    Ok(Resolved { corpus, model: base, classifier, sources })
+    let sources = finder.sources;
+    Ok(Resolved { corpus: main, comparisons, out_of_distribution, model: base, classifier, judges, templates, sources })
 }
 
-/// What could not be resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// The model.
-    Model,
-    /// The task's data.
-    Corpus,
-    /// The true reward.
-    Reward,
+/// Finds what names stand for, and notes what came from the hub.
+struct Finder<'a, 'f> {
+    folder: &'a dyn Fn(&str) -> PathBuf,
+    fetch: Fetch<'f>,
+    sources: Vec<String>,
 }
 
-/// What relative paths are relative to.
-#[derive(Clone, Copy, Debug)]
-pub struct Folders<'a> {
-    /// For the task's data.
-    pub corpus: &'a Path,
-    /// For the model.
-    pub model: &'a Path,
-    /// For the true reward.
-    pub reward: &'a Path,
+impl Finder<'_, '_> {
+    fn model(&mut self, key: &str, name: &str) -> Result<BaseModel, (String, Error)> {
+        let found = model(name, &(self.folder)(key), &mut self.fetch, &mut self.sources);
+        found.map_err(|error| (key.to_owned(), error))
+    }
+
+    fn corpus(&mut self, key: &str, names: &[String]) -> Result<Corpus, (String, Error)> {
+        let found = corpus(names, &(self.folder)(key), &mut self.fetch, &mut self.sources);
+        found.map_err(|error| (key.to_owned(), error))
+    }
+}
+
+/// Looks at every file of a corpus.
+fn each_file(corpus: &Corpus, key: &str, look: fn(&Path) -> Result<()>) -> Result<(), (String, Error)> {
+    let Corpus::Files(files) = corpus else { return Ok(()) };
+    files.iter().try_for_each(|file| look(&file.path)).map_err(|error| (key.to_owned(), error))
 }
 
 fn corpus(names: &[String], folder: &Path, fetch: &mut Fetch<'_>, sources: &mut Vec<String>) -> Result<Corpus> {
@@ -180,6 +226,16 @@ fn has_preferences(path: &Path) -> Result<()> {
     Err(Error::Data(format!("{} {what}", path.display())))
 }
 
+/// The same for texts with what a person wrote after them.
+fn has_demonstrations(path: &Path) -> Result<()> {
+    let format = formats::of_file(path)?;
+    if format.has_demonstrations() {
+        return Ok(());
+    }
+    let what = format!("is of the format {}, which has no completion by a person for each prompt", format.name());
+    Err(Error::Data(format!("{} {what}", path.display())))
+}
+
 fn data_files(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
     let digest = |path: PathBuf| {
         let side = reviews::Split::of_file(&path).or_else(|| match hub::split_of(&path)?.as_str() {
@@ -191,6 +247,16 @@ fn data_files(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
         Ok(DataFile { blake3, side, path: std::path::absolute(&path).unwrap_or(path) })
     };
     paths.into_iter().map(digest).collect()
+}
+
+/// Where a model is: a folder, relative to `folder`, or a `hub:` name.
+pub fn model_folder(name: &str, folder: &Path, mut fetch: Fetch<'_>) -> Result<PathBuf> {
+    match model(name, folder, &mut fetch, &mut Vec::new())? {
+        BaseModel::Folder(found) => Ok(found.path),
+        BaseModel::Builtin(name) | BaseModel::Hub(name) => {
+            Err(Error::Data(format!("{name} is not on this machine: give a folder in Hugging Face layout")))
+        }
+    }
 }
 
 fn model(name: &str, folder: &Path, fetch: &mut Fetch<'_>, sources: &mut Vec<String>) -> Result<BaseModel> {

@@ -1,12 +1,16 @@
 //! The command line: what can be typed. One file a verb, each returning an exit code.
 
 mod bench;
+mod bill;
+mod calibrate;
 mod check;
 mod classify;
 mod completions;
 mod data;
 mod export;
 mod gc;
+mod human;
+mod judge;
 mod logs;
 mod model;
 mod output;
@@ -60,6 +64,10 @@ enum Verb {
     Sample(sample::Sample),
     /// What a sequence classifier says of texts, as CSV
     Classify(classify::Classify),
+    /// Judge a study's completions with other judges, or measure judges on labelled pairs
+    Judge(judge::Judge),
+    /// Let people judge: packets of pairs, and what they answered
+    Human(human::Human),
     /// Copy a run's model to a folder that `transformers` opens
     Export(export::Export),
     /// Time training steps and sampling of a model of known size
@@ -141,6 +149,8 @@ pub fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Score(verb) => verb.run(),
         Verb::Sample(verb) => verb.run(),
         Verb::Classify(verb) => verb.run(),
+        Verb::Judge(verb) => verb.run(),
+        Verb::Human(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
         Verb::Gc(verb) => verb.run(),

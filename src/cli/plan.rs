@@ -1,7 +1,8 @@
 //! `dpo-lab plan`
 
 use super::StudyArguments;
-use super::study::{prepare, reasons};
+use super::bill::{Bill, bills};
+use super::study::{Prepared, prepare, reasons};
 use crate::error::{Exit, Result};
 use crate::plan::Kind;
 use crate::resolve::Fetch;
@@ -38,6 +39,9 @@ impl Plan {
                 (stage.label.clone(), kind, stage.key.short().to_owned(), why)
             })
             .collect();
+        let selected = prepared.wanted();
+        let wanted: Vec<_> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
+        let bills = bills(&prepared, &store, &wanted)?;
         let to_run = rows.iter().filter(|(.., why)| why.is_some()).count();
         let time: Option<f64> = rows.iter().filter(|(.., why)| why.is_some()).map(|(_, kind, ..)| seconds.get(kind)).sum();
         if self.json {
@@ -47,7 +51,8 @@ impl Plan {
                 .collect();
             let plan = serde_json::json!({
                 "study": prepared.study.name, "runs": prepared.selected, "stages": stages, "to_run": to_run,
-                "worker_seconds": time, "unresolved": prepared.resolved.unresolved(),
+                "worker_seconds": time, "unresolved": prepared.resolved.unresolved(), "judges": bills.iter().map(Bill::json).collect::<Vec<_>>(),
+                "resolvable_win_rate_difference": resolvable(&prepared),
             });
             say!("{plan:#}");
             return Ok(Exit::Done);
@@ -69,11 +74,22 @@ impl Plan {
             }
             None => say!("time unknown: some kinds of stages were never run here"),
         }
+        bills.iter().for_each(|bill| say!("{}", bill.line()));
+        if let Some(least) = resolvable(&prepared) {
+            let prompts = prepared.study.evaluation.prompts;
+            say!("{prompts} prompts resolve a win rate that differs from 1/2 by about {least:.2} (80% power at 95%)");
+        }
         if let Some(why) = prepared.resolved.unresolved() {
             say!("unresolved: {why}");
         }
         Ok(Exit::Done)
     }
+}
+
+/// The difference of a win rate from 1/2 that the study's prompts can resolve; nothing without judges.
+fn resolvable(prepared: &Prepared) -> Option<f64> {
+    // A score of 0 or 1 deviates by 1/2, and one with ties by less.
+    (!prepared.study.judges.is_empty()).then(|| crate::stats::resolvable(prepared.study.evaluation.prompts, 0.5))
 }
 
 /// Mean seconds of each kind of stage in the store.

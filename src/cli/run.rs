@@ -1,16 +1,17 @@
 //! `dpo-lab run`
 
+use super::bill;
 use super::model::downloads;
 use super::study::{Prepared, prepare, save_plan};
 use super::{StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
 use crate::exec::{self, Outcome, Progress, Schedule};
-use crate::plan::{RunPlan, Stage};
+use crate::plan::{Kind, RunPlan, Stage};
 use crate::report;
 use crate::resolve::Fetch;
 use crate::store::{Key, State, Store};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -49,21 +50,60 @@ impl Run {
         let store = Store::open(&self.study.results.results)?;
         let mut worst = Exit::Done;
         for study in &prepared {
-            if self.one(study, &store, &interrupted)? == Exit::StagesFailed {
+            let wanted = self.wanted(study);
+            let executor = Executor {
+                results: &self.study.results.results,
+                jobs: self.jobs.map_or_else(exec::cores, |jobs| jobs as usize),
+                force: &self.study.force,
+                verbosity: self.voice.verbosity(),
+                interrupted: &interrupted,
+            };
+            if executor.run(study, &store, &wanted)? == Exit::StagesFailed {
                 worst = Exit::StagesFailed;
             }
         }
         Ok(worst)
     }
 
-    fn one(&self, prepared: &Prepared, store: &Store, interrupted: &AtomicBool) -> Result<Exit> {
+    /// Stages of the selected runs, up to `--until`; they come in an order in which inputs stand before what reads them.
+    fn wanted<'a>(&self, prepared: &'a Prepared) -> Vec<&'a Stage> {
+        let selected = prepared.wanted();
+        let stages: Vec<&Stage> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
+        let Some(until) = self.study.until else { return stages };
+        let mut wanted: Vec<&Key> = stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
+        for stage in stages.iter().rev() {
+            if wanted.contains(&&stage.key) {
+                wanted.extend(stage.inputs.values());
+            }
+        }
+        stages.into_iter().filter(|stage| wanted.contains(&&stage.key)).collect()
+    }
+}
+
+/// How stages are run.
+pub(super) struct Executor<'a> {
+    /// Folder of results and of the store.
+    pub results: &'a Path,
+    /// Stages at once.
+    pub jobs: usize,
+    /// Kinds of stages that are done again.
+    pub force: &'a [Kind],
+    /// How much is said.
+    pub verbosity: exec::Verbosity,
+    /// Set when a person presses Ctrl-C.
+    pub interrupted: &'a AtomicBool,
+}
+
+impl Executor<'_> {
+    /// Runs the wanted stages of a study that are not in the store, and draws its report.
+    pub fn run(&self, prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Result<Exit> {
         let began = Instant::now();
+        bill::check(prepared, store, wanted)?;
         save_plan(prepared)?;
         let name = &prepared.study.name;
-        let verbosity = self.voice.verbosity();
-        let wanted = self.wanted(prepared);
+        let verbosity = self.verbosity;
         let quiet = verbosity == exec::Verbosity::Quiet;
-        self.clear_the_way(&wanted, store, quiet)?;
+        self.clear_the_way(wanted, store, quiet)?;
         let mut schedule = Schedule::new(prepared.plan.stages.clone(), |key| store.state(key) == State::Present);
         schedule.leave_out(|stage| !wanted.iter().any(|one| one.key == stage.key));
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
@@ -76,8 +116,7 @@ impl Run {
             tell!("{name}: {} of {} stages to run", pending, schedule.stages().len());
         }
         let mut progress = Progress::new(name, pending, verbosity);
-        let jobs = self.jobs.map_or_else(exec::cores, |jobs| jobs as usize);
-        let ran = exec::run(&mut schedule, store, &self.study.results.results, jobs, &mut progress, interrupted);
+        let ran = exec::run(&mut schedule, store, self.results, self.jobs, &mut progress, self.interrupted);
         progress.end();
         let drawn = if up_to_date {
             Ok(())
@@ -113,20 +152,6 @@ impl Run {
         }
     }
 
-    /// Stages of the selected runs, up to `--until`; they come in an order in which inputs stand before what reads them.
-    fn wanted<'a>(&self, prepared: &'a Prepared) -> Vec<&'a Stage> {
-        let selected = prepared.wanted();
-        let stages: Vec<&Stage> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
-        let Some(until) = self.study.until else { return stages };
-        let mut wanted: Vec<&Key> = stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
-        for stage in stages.iter().rev() {
-            if wanted.contains(&&stage.key) {
-                wanted.extend(stage.inputs.values());
-            }
-        }
-        stages.into_iter().filter(|stage| wanted.contains(&&stage.key)).collect()
-    }
-
     /// Moves aside what is corrupt, and what `--force` names.
     fn clear_the_way(&self, stages: &[&Stage], store: &Store, quiet: bool) -> Result<()> {
         for stage in stages {
@@ -137,7 +162,7 @@ impl Run {
                         tell!("{}: {why}; moved aside to {}, and it will be made again", stage.label, aside.display());
                     }
                 }
-                State::Present if self.study.force.contains(&stage.work.kind()) => {
+                State::Present if self.force.contains(&stage.work.kind()) => {
                     store.set_aside(&stage.key)?;
                 }
                 State::Present | State::Absent => {}
@@ -222,11 +247,27 @@ fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&
         });
         say!("{:width$}  {:9}  {step:>6}  {reward:>13}  {kl:>12}", run.name, status(&run.name));
     }
+    print_win_rates(written, width);
     say!();
     for path in written.figures.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")) {
         say!("{}", path.display());
     }
     say!("{}", written.page.display());
+}
+
+/// Win rates of every run's last checkpoint, one line for each temperature, judge and baseline.
+fn print_win_rates(written: &report::Written, width: usize) {
+    let last = |run: &str| written.win_rates.iter().filter(|row| row.run == run).map(|row| row.step).max();
+    let rows: Vec<_> = written.win_rates.iter().filter(|row| last(&row.run) == Some(row.step)).collect();
+    if rows.is_empty() {
+        return;
+    }
+    say!();
+    say!("{:width$}  {:11}  {:>21}  judged by, against, on", "run", "temperature", "win rate");
+    for row in rows {
+        let rate = format!("{:.3} [{:.3}, {:.3}]", row.win_rate, row.ci_low, row.ci_high);
+        say!("{:width$}  {:>11}  {rate:>21}  {}, {}, {}", row.run, row.temperature, row.judge, row.baseline, row.task);
+    }
 }
 
 #[cfg(test)]
@@ -239,8 +280,8 @@ mod tests {
         let file = folder.path().join("study.toml");
         std::fs::write(&file, "name = \"small\"\n[task.sentiment]\n[method.dpo]\nbeta = [0.1, 1.0]\n").expect("written");
         let study = crate::spec::load(&file, &[]).expect("a study").study;
-        let folders = crate::resolve::Folders { corpus: folder.path(), model: folder.path(), reward: folder.path() };
-        let resolved = crate::resolve::resolve(&study, folders, Fetch::No).expect("a corpus");
+        let here = |_: &str| folder.path().to_owned();
+        let resolved = crate::resolve::resolve(&study, &here, Fetch::No).expect("a corpus");
         let plan = crate::plan::build(&study, &resolved);
         let statuses = |label: &str, outcome: Outcome| {
             let mut schedule = Schedule::new(plan.stages.clone(), |_| false);

@@ -6,7 +6,7 @@ use crate::models::BUILTIN_SIZES;
 use crate::models::chat::ChatTemplate;
 use crate::models::lora::Module;
 use crate::plan::{self, Plan, Saved, SavedStage};
-use crate::resolve::{self, BaseModel, Fetch, Folders, Resolved};
+use crate::resolve::{self, BaseModel, Fetch, Resolved};
 use crate::spec::{self, Run, Study, Task};
 use crate::store::{Key, State, Store, write_atomically};
 use burn::tensor::Device;
@@ -37,21 +37,13 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
     let loaded = spec::load(file, &arguments.set)?;
     // Paths in a file are relative to the file, paths in --set to the working folder.
     let base = |key: &str| {
-        let from_set = arguments.set.iter().any(|text| text.trim_start().starts_with(key));
+        let keys = arguments.set.iter().filter_map(|text| Some(text.split_once('=')?.0.trim()));
+        let from_set = keys.into_iter().any(|set| key == set || key.strip_prefix(set).is_some_and(|rest| rest.starts_with('.')));
         if from_set { PathBuf::from(".") } else { loaded.folder.clone() }
     };
-    let of_corpus = format!("task.{}.corpus", loaded.study.task.name());
-    let of_reward = format!("task.{}.reward", loaded.study.task.name());
-    let (corpus, model, reward) = (base(&of_corpus), base("model.base"), base(&of_reward));
-    let folders = Folders { corpus: &corpus, model: &model, reward: &reward };
-    let resolved = resolve::resolve(&loaded.study, folders, fetch).map_err(|(of, error)| match error {
+    let resolved = resolve::resolve(&loaded.study, &base, fetch).map_err(|(key, error)| match error {
         Error::Data(what) | Error::Usage(what) => {
-            let key = match of {
-                resolve::Of::Model => "model.base",
-                resolve::Of::Corpus => &of_corpus,
-                resolve::Of::Reward => &of_reward,
-            };
-            loaded.mistake(key, what, "paths in a file are relative to it, paths in --set to here")
+            loaded.mistake(&key, what, "paths in a file are relative to it, paths in --set to here")
         }
         other => other,
     })?;

@@ -15,6 +15,7 @@ mod plackett_luce;
 pub mod ppo;
 mod ppo_gt;
 mod preferred_ft;
+mod prompting;
 pub mod reward_model;
 mod robust_dpo;
 pub mod sft;
@@ -94,6 +95,11 @@ pub enum Role<'a> {
         /// Completions drawn for a prompt.
         n: usize,
     },
+    /// The base model after `shots` examples of the task.
+    Prompting {
+        /// Examples before the prompt.
+        shots: usize,
+    },
     /// The reference policy as it is.
     Reference,
 }
@@ -155,11 +161,12 @@ methods! {
     Ppo(ppo) = "ppo",
     PpoGt(ppo_gt) = "ppo_gt",
     BestOfN(best_of_n) = "best_of_n",
+    Prompting(prompting) = "prompting",
 }
 
 impl Method {
     /// Methods that train no policy: sweeps of `[training]` do not multiply their runs.
-    pub const UNTRAINED: &'static [&'static str] = &["sft", "best_of_n"];
+    pub const UNTRAINED: &'static [&'static str] = &["sft", "best_of_n", "prompting"];
 
     /// What the method does.
     pub fn role(&self) -> Role<'_> {
@@ -170,7 +177,7 @@ impl Method {
     pub fn objective(&self) -> Option<&dyn Objective> {
         match self.role() {
             Role::Train(objective) => Some(objective),
-            Role::Reinforce(_) | Role::BestOfN { .. } | Role::Reference => None,
+            Role::Reinforce(_) | Role::BestOfN { .. } | Role::Prompting { .. } | Role::Reference => None,
         }
     }
 
@@ -197,7 +204,7 @@ impl Method {
         match self.role() {
             Role::Reinforce(ppo) => !ppo.uses_true_reward(),
             Role::BestOfN { .. } => true,
-            Role::Train(_) | Role::Reference => false,
+            Role::Train(_) | Role::Prompting { .. } | Role::Reference => false,
         }
     }
 
@@ -207,7 +214,7 @@ impl Method {
         match self.role() {
             Role::Train(objective) => objective.optimum_beta().map(|beta| beta / reward_scale),
             Role::Reinforce(ppo) => ppo.optimum_beta(),
-            Role::BestOfN { .. } | Role::Reference => None,
+            Role::BestOfN { .. } | Role::Prompting { .. } | Role::Reference => None,
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Contexts whose next tokens are looked at together.
 const CONTEXTS: usize = 256;
 /// Standard deviation of GPT-2's initial weights.
-const INITIAL_DEVIATION: f64 = 0.02;
+pub const INITIAL_DEVIATION: f64 = 0.02;
 
 /// A decoder and its weights.
 #[derive(Clone, Debug)]
@@ -55,14 +55,19 @@ impl Decoder {
 
     /// A GPT-2 with random weights as GPT-2's: normal with deviation 0.02, residual projections divided by sqrt(2 layers).
     pub fn new(config: DecoderConfig, stream: &mut Stream, device: &Device) -> Self {
-        let residual = INITIAL_DEVIATION / (2.0 * config.layers as f64).sqrt();
+        Self::with_deviation(config, INITIAL_DEVIATION, stream, device)
+    }
+
+    /// The same with another deviation: narrow models learn sooner from larger ones.
+    pub fn with_deviation(config: DecoderConfig, deviation: f64, stream: &mut Stream, device: &Device) -> Self {
+        let residual = deviation / (2.0 * config.layers as f64).sqrt();
         let parameters = config.places().into_iter().map(|(place, shape)| {
             let count = shape.iter().product();
             let values: Vec<f32> = match place {
                 Place::FinalGain | Place::Block(_, Part::FirstGain | Part::SecondGain) => vec![1.0; count],
                 _ if shape.len() == 1 => vec![0.0; count],
                 Place::Block(_, Part::Mix | Part::Narrow) => (0..count).map(|_| (stream.normal() * residual) as f32).collect(),
-                _ => (0..count).map(|_| (stream.normal() * INITIAL_DEVIATION) as f32).collect(),
+                _ => (0..count).map(|_| (stream.normal() * deviation) as f32).collect(),
             };
             Parameter { name: place.to_string(), shape, value: tensor(values, device), trainable: true }
         });

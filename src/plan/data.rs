@@ -3,7 +3,7 @@
 use super::graph::{Graph, Shared, without_place};
 use super::stage::{Split, Work};
 use crate::methods::Examples;
-use crate::spec::{Labelling, Reference, Reward, Run, SamplesFrom, Task};
+use crate::spec::{Fit, Labelling, Reference, Reward, Run, SamplesFrom, Summarisation, Task};
 use crate::store::Key;
 
 /// Labelled completions.
@@ -30,6 +30,21 @@ pub(super) struct Labelled<'a> {
     pub(super) classifier: Option<&'a Key>,
 }
 
+impl<'a> Labelled<'a> {
+    /// Summaries of a world whose true reward is known.
+    pub(super) fn summaries(task: &'a Summarisation, labelling: &'a Labelling) -> Self {
+        Labelled {
+            prefix_tokens: [1, 1],
+            completions: task.completions,
+            max_new_tokens: task.max_new_tokens,
+            // Without it there is nothing to learn from, which validation has said.
+            reward: task.reward.as_ref().unwrap_or(&Reward::Fit(Fit::Linear)),
+            labelling,
+            classifier: None,
+        }
+    }
+}
+
 impl Graph<'_> {
     /// The study's own labelled completions of one side, written by the reference.
     pub(super) fn dataset(
@@ -44,11 +59,16 @@ impl Graph<'_> {
         let work = Work::Prompts { split, prefix_tokens: kind.prefix_tokens, count, seed: self.study.seed };
         let mut inputs = vec![("reference", reference)];
         inputs.extend(train.map(|key| ("train", key)));
-        let prompts = self.add(format!("{name}prompts"), work, &inputs, true);
-        let samples = self.samples(kind, name, "", &prompts, reference, 1.0);
-        let comparisons = self.labels(kind, name, "", &prompts, &samples, reference);
-        let logprobs = self.logprobs(&format!("{name}reference log-probs"), &prompts, &samples, reference);
-        Dataset { prompts, samples, comparisons, rankings: None, logprobs, mismatched: None }
+        let prompts = self.add_on_corpus(format!("{name}prompts"), work, &inputs);
+        self.labelled(kind, name, &prompts, reference)
+    }
+
+    /// Completions of these prompts by the reference, labelled.
+    pub(super) fn labelled(&mut self, kind: &Labelled<'_>, name: &str, prompts: &Key, reference: &Key) -> Dataset {
+        let samples = self.samples(kind, name, "", prompts, reference, 1.0);
+        let comparisons = self.labels(kind, name, "", prompts, &samples, reference);
+        let logprobs = self.logprobs(&format!("{name}reference log-probs"), prompts, &samples, reference);
+        Dataset { prompts: prompts.clone(), samples, comparisons, rankings: None, logprobs, mismatched: None }
     }
 
     /// What a run's segment learns from. `policy` is the run's own at its start; `label` and `first` say which run and step.
@@ -59,7 +79,7 @@ impl Graph<'_> {
         let mut dataset = shared.train.clone();
         let labelling;
         let kind = match &study.task {
-            Task::Dialogue(_) => {
+            task if task.is_given() => {
                 dataset.logprobs = self.logprobs(&format!("{starts} log-probs"), &dataset.prompts, &dataset.samples, &start);
                 self.add_mismatched(run, &format!("mismatched {starts} log-probs"), &start, &mut dataset);
                 return dataset;
@@ -68,7 +88,7 @@ impl Graph<'_> {
                 let (world, labelling) = (oracle.world.clone(), self.labelling(run, &oracle.labelling));
                 let name = format!("population{}", variant(run));
                 let work = Work::Population { world, labelling };
-                let all = self.add(name.clone(), work, &[("reference", &shared.reference)], false);
+                let all = self.add(name.clone(), work, &[("reference", &shared.reference)]);
                 let logprobs = self.logprobs(&format!("{name}, {starts} log-probs"), &all, &all, &start);
                 return Dataset {
                     prompts: all.clone(),
@@ -101,6 +121,11 @@ impl Graph<'_> {
                     classifier: shared.classifier.as_ref(),
                 }
             }
+            Task::Summarisation(task) => {
+                labelling = self.labelling(run, &task.labelling);
+                Labelled::summaries(task, &labelling)
+            }
+            Task::Dialogue(_) => return dataset,
         };
         let temperature = run.data.samples_temperature;
         let mut of = match run.data.samples_from {
@@ -120,7 +145,7 @@ impl Graph<'_> {
             // Adapters alone cannot write.
             let work = self.sampling(&kind, temperature);
             let inputs = [("policy", writer), ("reference", &shared.reference), ("prompts", &dataset.prompts)];
-            self.add(format!("samples{of}"), work, &inputs, false)
+            self.add(format!("samples{of}"), work, &inputs)
         } else {
             self.samples(&kind, "", &of, &dataset.prompts, writer, temperature)
         };
@@ -131,7 +156,7 @@ impl Graph<'_> {
         if run.method.objective().is_some_and(|objective| objective.examples() == Examples::Rankings) {
             let work = Work::Rankings { labelling: kind.labelling.clone(), seed: self.study.seed };
             let inputs = [("samples", &dataset.samples), ("comparisons", &dataset.comparisons)];
-            dataset.rankings = Some(self.add(format!("rankings{labelled}"), work, &inputs, false));
+            dataset.rankings = Some(self.add(format!("rankings{labelled}"), work, &inputs));
         }
         dataset
     }
@@ -152,7 +177,7 @@ impl Graph<'_> {
 
     fn samples(&mut self, kind: &Labelled<'_>, name: &str, of: &str, prompts: &Key, writer: &Key, temperature: f64) -> Key {
         let work = self.sampling(kind, temperature);
-        self.add(format!("{name}samples{of}"), work, &[("reference", writer), ("prompts", prompts)], false)
+        self.add(format!("{name}samples{of}"), work, &[("reference", writer), ("prompts", prompts)])
     }
 
     fn sampling(&self, kind: &Labelled<'_>, temperature: f64) -> Work {
@@ -165,18 +190,18 @@ impl Graph<'_> {
         let work = Work::Comparisons { reward, labelling, seed: self.study.seed };
         let mut inputs = vec![("reference", reference), ("prompts", prompts), ("samples", samples)];
         inputs.extend(kind.classifier.map(|key| ("classifier", key)));
-        self.add(format!("{name}comparisons{of}"), work, &inputs, false)
+        self.add(format!("{name}comparisons{of}"), work, &inputs)
     }
 
     fn logprobs(&mut self, name: &str, prompts: &Key, samples: &Key, reference: &Key) -> Key {
         let inputs = [("reference", reference), ("prompts", prompts), ("samples", samples)];
-        self.add(name, Work::ReferenceLogprobs { mismatched: false }, &inputs, false)
+        self.add(name, Work::ReferenceLogprobs { mismatched: false }, &inputs)
     }
 
     fn add_mismatched(&mut self, run: &Run, name: &str, reference: &Key, dataset: &mut Dataset) {
         if run.method.objective().is_some_and(|objective| objective.needs_mismatched()) {
             let inputs = [("reference", reference), ("prompts", &dataset.prompts), ("samples", &dataset.samples)];
-            dataset.mismatched = Some(self.add(name, Work::ReferenceLogprobs { mismatched: true }, &inputs, false));
+            dataset.mismatched = Some(self.add(name, Work::ReferenceLogprobs { mismatched: true }, &inputs));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The stages of a study. What runs share appears once, because equal work has equal keys.
 
-use super::data::{Dataset, Labelled};
-use super::stage::{ModelRole, Split, Stage, Work};
-use crate::resolve::{BaseModel, Resolved};
-use crate::spec::{Dialogue, Oracle, Reward, Sentiment, Study, Task};
+use super::data::Dataset;
+use super::stage::{ModelRole, Stage, Work};
+use crate::resolve::{BaseModel, Corpus, ModelFolder, Resolved};
+use crate::spec::{Reward, Study, Task};
 use crate::store::Key;
 use std::collections::BTreeMap;
 
@@ -38,10 +38,53 @@ pub struct RunPlan {
     pub evaluations: Vec<(u64, f64, Key)>,
     /// (step, exact evaluation), in a world that can be enumerated.
     pub exact: Vec<(u64, Key)>,
-    /// Its training, drawing and scoring: what fails with it alone. Step 0 is the reference's and shared.
+    /// What is drawn for judges: completions of each checkpoint, and of the last one on prompts of another kind.
+    pub drawn: Vec<Drawn>,
+    /// What judges say of it.
+    pub judged: Vec<Judged>,
+    /// Its training, drawing, scoring and judging: what fails with it alone. Step 0 is the reference's and shared.
     pub own: Vec<Key>,
     /// Every stage that it needs.
     pub needs: Vec<Key>,
+}
+
+/// Completions of one checkpoint.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// Optimiser steps.
+    pub step: u64,
+    /// Sampling temperature.
+    pub temperature: f64,
+    /// Whether it is the run's last checkpoint.
+    pub last: bool,
+    /// Which prompts.
+    pub set: PromptSet,
+    /// The completions.
+    pub generations: Key,
+    /// The evaluation that knows their learned reward, and how many of them Best-of-N chooses from.
+    pub pool: Option<(Key, usize)>,
+}
+
+/// One judge's comparison of one checkpoint with one baseline.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Place in the run's `drawn`.
+    pub drawn: usize,
+    /// Place of the judge in the study's.
+    pub judge: usize,
+    /// The baseline's name.
+    pub baseline: String,
+    /// The verdicts.
+    pub key: Key,
+}
+
+/// Prompts that policies are judged on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptSet {
+    /// Held-out prompts of the task.
+    HeldOut,
+    /// Prompts of another kind than those of training.
+    OutOfDistribution,
 }
 
 impl Plan {
@@ -84,12 +127,14 @@ pub fn build(study: &Study, resolved: &Resolved) -> Plan {
         let run = graph.run(run, &shared);
         graph.plan.runs.push(run);
     }
+    graph.judge(&shared);
     for index in 0..graph.plan.runs.len() {
         let run = &graph.plan.runs[index];
         let evaluations = run.evaluations.iter().filter_map(|(.., key)| graph.plan.stage(key));
         let drawn_and_scored = evaluations.flat_map(|stage| stage.inputs.get("generations").into_iter().chain([&stage.key]));
         let exact = run.exact.iter().map(|(_, key)| key);
-        let own: Vec<Key> = run.segments.iter().chain(drawn_and_scored).chain(exact).cloned().collect();
+        let judged = run.judged.iter().map(|judged| &judged.key).chain(run.drawn.iter().map(|drawn| &drawn.generations));
+        let own: Vec<Key> = run.segments.iter().chain(drawn_and_scored).chain(exact).chain(judged).cloned().collect();
         let needs = graph.plan.closure(own.clone());
         let run = &mut graph.plan.runs[index];
         (run.own, run.needs) = (own, needs);
@@ -107,12 +152,25 @@ pub(super) struct Shared {
     /// The policy that runs start from, and to which every KL is measured.
     pub(super) reference: Key,
     /// The tokenizer that the study made itself.
-    tokenizer: Option<Key>,
+    pub(super) tokenizer: Option<Key>,
     pub(super) fluency: Option<Key>,
     pub(super) train: Dataset,
     pub(super) held_out: Dataset,
+    /// Prompts that policies are evaluated on; most tasks take those of the held-out comparisons.
+    pub(super) prompts: Key,
+    /// What people wrote after them, and after training prompts.
+    pub(super) references: Option<References>,
+    /// Prompts of another kind, with what people wrote after them.
+    pub(super) out_of_distribution: Option<Key>,
     pub(super) reward_model: Option<Key>,
     pub(super) classifier: Option<Key>,
+}
+
+/// Artifacts of prompts with the data's own completions.
+#[derive(Clone)]
+pub(super) struct References {
+    pub(super) train: Key,
+    pub(super) held_out: Key,
 }
 
 /// A reward as keys know it: what a pretrained classifier is stands in its own stage's key, and where it lies in none.
@@ -125,22 +183,41 @@ pub(super) fn without_place(reward: &Reward) -> Reward {
 
 pub(super) struct Graph<'a> {
     pub(super) study: &'a Study,
-    resolved: &'a Resolved,
+    pub(super) resolved: &'a Resolved,
     pub(super) plan: Plan,
 }
 
 impl Graph<'_> {
-    pub(super) fn add(&mut self, label: impl Into<String>, work: Work, inputs: &[(&str, &Key)], reads_corpus: bool) -> Key {
-        let inputs = inputs.iter().map(|(role, key)| ((*role).to_owned(), (*key).clone())).collect::<BTreeMap<_, _>>();
-        let model = match (&work, &self.resolved.model) {
-            (Work::Pretrained {}, BaseModel::Folder(folder)) => Some(folder.clone()),
-            (Work::PretrainedClassifier {}, _) => match &self.resolved.classifier {
-                Some(BaseModel::Folder(folder)) => Some(folder.clone()),
-                _ => None,
-            },
-            _ => None,
+    /// Adds a stage that reads neither data nor a pretrained model.
+    pub(super) fn add(&mut self, label: impl Into<String>, work: Work, inputs: &[(&str, &Key)]) -> Key {
+        self.add_reading(label, work, inputs, None, None)
+    }
+
+    /// Adds a stage that reads the task's data.
+    pub(super) fn add_on_corpus(&mut self, label: impl Into<String>, work: Work, inputs: &[(&str, &Key)]) -> Key {
+        let corpus = self.resolved.corpus.clone();
+        self.add_reading(label, work, inputs, Some(corpus), None)
+    }
+
+    /// Adds the stage that takes a pretrained model in.
+    pub(super) fn add_model(&mut self, label: impl Into<String>, work: Work, model: Option<&BaseModel>) -> Key {
+        let folder = match model {
+            Some(BaseModel::Folder(folder)) => Some(folder.clone()),
+            Some(BaseModel::Builtin(_) | BaseModel::Hub(_)) | None => None,
         };
-        let stage = Stage::new(label, work, inputs, reads_corpus.then(|| self.resolved.corpus.clone()), model);
+        self.add_reading(label, work, &[], None, folder)
+    }
+
+    pub(super) fn add_reading(
+        &mut self,
+        label: impl Into<String>,
+        work: Work,
+        inputs: &[(&str, &Key)],
+        corpus: Option<Corpus>,
+        model: Option<ModelFolder>,
+    ) -> Key {
+        let inputs = inputs.iter().map(|(role, key)| ((*role).to_owned(), (*key).clone())).collect::<BTreeMap<_, _>>();
+        let stage = Stage::new(label, work, inputs, corpus, model);
         let key = stage.key.clone();
         if self.plan.stage(&key).is_none() {
             self.plan.stages.push(stage);
@@ -152,6 +229,7 @@ impl Graph<'_> {
         let study = self.study;
         let mut shared = match &study.task {
             Task::Sentiment(task) => self.sentiment(task),
+            Task::Summarisation(task) => self.summarisation(task),
             Task::Dialogue(task) => self.dialogue(task),
             Task::Oracle(task) => self.oracle(task),
         };
@@ -164,12 +242,12 @@ impl Graph<'_> {
                 ("samples", &shared.train.samples),
                 ("comparisons", &shared.train.comparisons),
             ];
-            self.add("reward model", work, &inputs, false)
+            self.add("reward model", work, &inputs)
         });
         // The judge shares the tokenizer, so that its log-probs are of the same tokens.
         if let Some(tokenizer) = shared.tokenizer.take() {
             let work = self.language_model(ModelRole::HeldOutJudge);
-            shared.fluency = Some(self.add("fluency judge", work, &[("tokenizer", &tokenizer)], true));
+            shared.fluency = Some(self.add_on_corpus("fluency judge", work, &[("tokenizer", &tokenizer)]));
         }
         self.plan.reward_model = shared.reward_model.clone();
         self.plan.classifier = shared.classifier.clone();
@@ -181,89 +259,32 @@ impl Graph<'_> {
     }
 
     /// The model before fine-tuning, and the tokenizer where the study makes its own.
-    fn base(&mut self) -> (Key, Option<Key>) {
+    pub(super) fn base(&mut self) -> (Key, Option<Key>) {
         if !self.study.model.is_builtin() {
-            return (self.add("base", Work::Pretrained {}, &[], false), None);
+            let model = self.resolved.model.clone();
+            return (self.add_model("base", Work::Pretrained {}, Some(&model)), None);
         }
         let work = Work::Tokenizer { vocabulary: self.study.model.vocabulary, seed: self.study.seed };
-        let tokenizer = self.add("tokenizer", work, &[], true);
-        (self.add("base", self.language_model(ModelRole::Base), &[("tokenizer", &tokenizer)], true), Some(tokenizer))
+        let tokenizer = self.add_on_corpus("tokenizer", work, &[]);
+        (self.add_on_corpus("base", self.language_model(ModelRole::Base), &[("tokenizer", &tokenizer)]), Some(tokenizer))
     }
+}
 
-    /// The reference writes completions, and a known reward compares them.
-    fn sentiment(&mut self, task: &Sentiment) -> Shared {
-        let seed = self.study.seed;
-        let (base, tokenizer) = self.base();
-        let work = Work::Sft { training: self.study.sft.clone(), seed };
-        let reference = self.add("sft", work, &[("base", &base)], true);
-        let classifier = match task.reward {
-            Reward::Builtin(_) | Reward::Oracle(_) => None,
-            Reward::Fit(_) => Some(self.add("classifier", Work::Classifier { seed }, &[], true)),
-            Reward::Classifier(_) => Some(self.add("classifier", Work::PretrainedClassifier {}, &[], false)),
-        };
-        let kind = Labelled {
-            prefix_tokens: task.prefix_tokens,
-            completions: task.completions,
-            max_new_tokens: task.max_new_tokens,
-            reward: &task.reward,
-            labelling: &task.labelling,
-            classifier: classifier.as_ref(),
-        };
-        let train = self.dataset(&kind, Split::Train, task.prompts, &reference, None);
-        let held_out = self.dataset(&kind, Split::HeldOut, self.study.evaluation.prompts, &reference, Some(&train.prompts));
-        Shared { base, reference, tokenizer, fluency: None, train, held_out, reward_model: None, classifier }
-    }
-
-    /// As in sentiment, but the base model is the reference, and every comparison has a prompt of its own: the few prompts come
-    /// again and again.
-    fn oracle(&mut self, task: &Oracle) -> Shared {
-        let (base, _) = self.base();
-        let kind = Labelled {
-            prefix_tokens: [2, 2],
-            completions: 2,
-            max_new_tokens: task.world.length,
-            reward: &task.reward,
-            labelling: &task.labelling,
+impl Shared {
+    /// What every task has.
+    pub(super) fn of(base: Key, reference: Key, train: Dataset, held_out: Dataset) -> Self {
+        Shared {
+            base,
+            reference,
+            tokenizer: None,
+            fluency: None,
+            prompts: held_out.prompts.clone(),
+            train,
+            held_out,
+            references: None,
+            out_of_distribution: None,
+            reward_model: None,
             classifier: None,
-        };
-        let train = self.dataset(&kind, Split::Train, task.comparisons, &base, None);
-        let held_out = self.dataset(&kind, Split::HeldOut, self.study.evaluation.prompts, &base, Some(&train.prompts));
-        let (reference, tokenizer, fluency) = (base.clone(), None, None);
-        Shared { base, reference, tokenizer, fluency, train, held_out, reward_model: None, classifier: None }
-    }
-
-    /// Comparisons are given, and the reference imitates their chosen completions.
-    fn dialogue(&mut self, task: &Dialogue) -> Shared {
-        let seed = self.study.seed;
-        let base = self.add("base", Work::Pretrained {}, &[], false);
-        let given = |split, count| Work::Given {
-            split,
-            count,
-            multi_turn: task.multi_turn,
-            chat: task.chat,
-            max_tokens: [task.max_prompt_tokens, task.max_completion_tokens],
-            seed,
-        };
-        let train = self.add("comparisons", given(Split::Train, task.pairs), &[("base", &base)], true);
-        let inputs = [("base", &base), ("train", &train)];
-        let work = given(Split::HeldOut, self.study.evaluation.prompts);
-        let held_out = self.add("held-out comparisons", work, &inputs, true);
-        let work = Work::SftOnChosen { training: self.study.sft.clone(), seed };
-        let inputs = [("base", &base), ("prompts", &train), ("samples", &train), ("comparisons", &train)];
-        let reference = self.add("sft", work, &inputs, false);
-        let [train, held_out] = [("", train), ("held-out ", held_out)].map(|(name, given)| {
-            let inputs = [("reference", &reference), ("prompts", &given), ("samples", &given)];
-            let logprobs =
-                self.add(format!("{name}reference log-probs"), Work::ReferenceLogprobs { mismatched: false }, &inputs, false);
-            Dataset {
-                prompts: given.clone(),
-                samples: given.clone(),
-                comparisons: given,
-                rankings: None,
-                logprobs,
-                mismatched: None,
-            }
-        });
-        Shared { base, reference, tokenizer: None, fluency: None, train, held_out, reward_model: None, classifier: None }
+        }
     }
 }

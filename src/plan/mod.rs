@@ -2,10 +2,12 @@
 
 mod data;
 mod graph;
+mod judging;
 mod runs;
 mod stage;
+mod tasks;
 mod why;
 
-pub use graph::{Plan, RunPlan, build};
+pub use graph::{Drawn, Judged, Plan, PromptSet, RunPlan, build};
 pub use stage::{Kind, ModelRole, Split, Stage, Work};
 pub use why::{Saved, SavedStage, why};

@@ -1,5 +1,6 @@
 //! A stage: what it does, what it reads, and the key that follows from both.
 
+use crate::judges;
 use crate::methods::Method;
 use crate::models::{Lora, Sampling};
 use crate::resolve::{Corpus, ModelFolder};
@@ -43,6 +44,8 @@ pub enum Kind {
     Generate,
     /// Scores them.
     Evaluate,
+    /// Compares them with others.
+    Judge,
 }
 
 impl Kind {
@@ -62,6 +65,7 @@ impl Kind {
             Kind::Train => "train",
             Kind::Generate => "generate",
             Kind::Evaluate => "evaluate",
+            Kind::Judge => "judge",
         }
     }
 
@@ -145,6 +149,19 @@ pub enum Work {
         chat: bool,
         /// Longest prompt and completion in tokens.
         max_tokens: [usize; 2],
+        /// How the true reward of a built-in world labels its comparisons.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        labelling: Option<Labelling>,
+        /// The study's seed.
+        seed: u64,
+    },
+    /// Prompts with examples of the task before them. Inputs: base (its tokenizer), prompts, and train, whose chosen completions are
+    /// the examples.
+    FewShot {
+        /// Examples before each prompt.
+        shots: usize,
+        /// Longest completion that follows, for which there must be room.
+        max_new_tokens: usize,
         /// The study's seed.
         seed: u64,
     },
@@ -275,6 +292,19 @@ pub enum Work {
         /// The true reward, where it is known.
         reward: Option<Reward>,
     },
+    /// Compares completions with others, in both orders. Inputs: reference (its tokenizer), prompts, generations; references, where
+    /// the data has completions of its own, and baseline, where it is not these that are compared with; evaluation for Best-of-N;
+    /// classifier for a fitted reward; and the judge's models as judge_ROLE.
+    Judge {
+        /// The judge.
+        judge: judges::Kind,
+        /// What is judged.
+        subject: judges::Subject,
+        /// Of so many completions a prompt, the one that the learned reward prefers; all of them otherwise.
+        best_of_n: Option<usize>,
+        /// The true reward, for judges that read it.
+        truth: Option<Reward>,
+    },
     /// A policy's exact reward and KL in a world that can be enumerated. Inputs: policy, reference, and reward_model for
     /// Best-of-N.
     Exact {
@@ -309,7 +339,7 @@ impl Work {
             Work::Sft { .. } | Work::SftOnChosen { .. } => Kind::Sft,
             Work::Given { .. } => Kind::Comparisons,
             Work::Classifier { .. } | Work::PretrainedClassifier {} => Kind::Classifier,
-            Work::Prompts { .. } => Kind::Prompts,
+            Work::Prompts { .. } | Work::FewShot { .. } => Kind::Prompts,
             Work::Samples { .. } => Kind::Samples,
             Work::Comparisons { .. } => Kind::Comparisons,
             Work::Rankings { .. } => Kind::Rankings,
@@ -319,6 +349,7 @@ impl Work {
             Work::Train { .. } | Work::Reinforce { .. } => Kind::Train,
             Work::Generate { .. } => Kind::Generate,
             Work::Evaluate { .. } | Work::Exact { .. } => Kind::Evaluate,
+            Work::Judge { .. } => Kind::Judge,
         }
     }
 }
@@ -364,6 +395,11 @@ fn parameters(work: &Work, corpus: Option<&Corpus>, model: Option<&ModelFolder>)
     let mut value = serde_json::to_value(work).unwrap_or_default();
     // The enum's tag is the kind, which the key holds anyway.
     let mut inner = value.as_object_mut().and_then(|tagged| tagged.values_mut().next().map(Value::take)).unwrap_or_default();
+    if let (Work::Judge { judge, .. }, Some(fields)) = (work, inner.as_object_mut()) {
+        // What a judge may spend, and how fast it asks, changes no verdict.
+        let settings = fields.get_mut("judge").and_then(|tagged| tagged.get_mut(judge.name())).and_then(Value::as_object_mut);
+        settings.into_iter().for_each(|settings| settings.retain(|key, _| !judge.settings().unkeyed().contains(&key.as_str())));
+    }
     if let (Some(corpus), Some(fields)) = (corpus, inner.as_object_mut()) {
         let digests = match corpus {
             Corpus::Builtin(name) => json!([format!("builtin:{name}")]),

@@ -1,9 +1,12 @@
 //! Reads what a study has in the store: the evaluations of every run, each artifact once.
 
-use crate::plan::{Plan, RunPlan};
+use crate::plan::{Drawn, Plan, RunPlan};
 use crate::report::rows::TrainRow;
 use crate::spec::{Run, Study};
-use crate::stages::{ClassifierReport, EvaluatedSample, ExactReport, PreferenceRow, RewardModelReport, read_csv, read_json};
+use crate::stages::{
+    ClassifierReport, EvaluatedSample, ExactReport, JudgedRow, PreferenceRow, RewardModelReport, ShownRow, read_csv, read_json,
+};
+use crate::stats::Calibration;
 use crate::store::{Key, State, Store};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,6 +21,20 @@ pub struct Evaluation {
     pub reward_preferences: Vec<PreferenceRow>,
 }
 
+/// One judge's verdicts on one checkpoint against one baseline.
+pub struct Verdicts<'a> {
+    /// Which completions.
+    pub drawn: &'a Drawn,
+    /// Place of the judge in the study's.
+    pub judge: usize,
+    /// The baseline's name.
+    pub baseline: &'a str,
+    /// Every pair.
+    pub rows: Vec<JudgedRow>,
+    /// Texts of the first pairs.
+    pub shown: Vec<ShownRow>,
+}
+
 /// One run with what is finished of it.
 pub struct Collected<'a> {
     /// The run.
@@ -28,6 +45,8 @@ pub struct Collected<'a> {
     pub evaluations: Vec<(u64, f64, Rc<Evaluation>)>,
     /// (step, exact evaluation), in a world that can be enumerated.
     pub exact: Vec<(u64, ExactReport)>,
+    /// What judges say of it, in the order of the plan.
+    pub judged: Vec<Verdicts<'a>>,
     /// Every training step.
     pub training: Vec<TrainRow>,
     /// Wall-clock seconds of training.
@@ -50,6 +69,8 @@ pub struct Collection<'a> {
     pub pool: Option<Rc<Evaluation>>,
     /// The exact optimal frontier, in a world that can be enumerated.
     pub optimum: Option<ExactReport>,
+    /// How far each judge can be believed, where it was measured.
+    pub calibrations: Vec<Option<Calibration>>,
 }
 
 /// Collects a study. Stages that are not there are left out: a report can be drawn at any time.
@@ -62,6 +83,7 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
             plan: run_plan,
             evaluations: Vec::new(),
             exact: Vec::new(),
+            judged: Vec::new(),
             training: Vec::new(),
             seconds: 0.0,
             device: String::new(),
@@ -71,6 +93,13 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
             collected.evaluations.extend(found.clone().map(|found| (*step, *temperature, found)));
         }
         collected.exact = run_plan.exact.iter().filter_map(|(step, key)| Some((*step, exact(store, key)?))).collect();
+        for judged in run_plan.judged.iter().filter(|judged| store.state(&judged.key) == State::Present) {
+            let folder = store.path(&judged.key);
+            let Ok(rows) = read_csv(&folder.join("verdicts.csv")) else { continue };
+            let shown = read_csv(&folder.join("shown.csv")).unwrap_or_default();
+            let drawn = &run_plan.drawn[judged.drawn];
+            collected.judged.push(Verdicts { drawn, judge: judged.judge, baseline: &judged.baseline, rows, shown });
+        }
         for key in run_plan.segments.iter().filter(|key| store.state(key) == State::Present) {
             collected.training.extend(read_csv::<TrainRow>(&store.path(key).join("train.csv")).unwrap_or_default());
             if let Some(manifest) = store.manifest(key) {
@@ -92,7 +121,18 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
         classifier: there(&plan.classifier).and_then(|folder| read_json(&folder.join("report.json")).ok()),
         pool,
         optimum: plan.optimum.as_ref().and_then(|key| exact(store, key)),
+        calibrations: study.judges.iter().map(|judge| calibration(store, &judge.kind)).collect(),
     }
+}
+
+/// What `judge --calibrate` measured of this judge.
+fn calibration(store: &Store, judge: &crate::judges::Kind) -> Option<Calibration> {
+    read_json(&store.judges().join(calibration_file(judge))).ok()
+}
+
+/// The file of a judge's calibration beside its answers.
+pub fn calibration_file(judge: &crate::judges::Kind) -> String {
+    format!("calibration-{}.json", judge.digest())
 }
 
 fn exact(store: &Store, key: &Key) -> Option<ExactReport> {

@@ -24,6 +24,8 @@ pub struct Section {
     pub figure: Option<Figure>,
     /// Its table.
     pub table: Option<Table>,
+    /// Its blocks.
+    pub blocks: Vec<Block>,
     /// Its list.
     pub list: Vec<String>,
 }
@@ -46,10 +48,32 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
+/// Texts side by side below what they answer, each with who wrote it, and what is said of them.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// What the texts answer; its line breaks are kept, as are theirs.
+    pub prompt: String,
+    /// The texts, from left to right; from top to bottom where the window is narrow.
+    pub columns: Vec<Column>,
+    /// What is said of them: a name and a text each.
+    pub notes: Vec<(String, String)>,
+}
+
+/// One text of a [`Block`].
+#[derive(Clone, Debug, Default)]
+pub struct Column {
+    /// Who wrote it.
+    pub heading: String,
+    /// What stands out about it; empty for nothing.
+    pub flag: String,
+    /// The text.
+    pub text: String,
+}
+
 const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #1c1c1e; --faint: #636366; --line: #d8d8dc; --stripe: #f6f6f8; --paper: #fff; --link: #0072b2 }
+:root { color-scheme: light dark; --ink: #1c1c1e; --faint: #636366; --line: #d8d8dc; --stripe: #f6f6f8; --paper: #fff; --link: #0072b2; --warn: #a33b00 }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e6ea; --faint: #a0a0a8; --line: #3a3a40; --stripe: #232327; --paper: #19191c; --link: #56b4e9 }
+  :root { --ink: #e6e6ea; --faint: #a0a0a8; --line: #3a3a40; --stripe: #232327; --paper: #19191c; --link: #56b4e9; --warn: #ff9d5c }
 }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, 'Segoe UI', sans-serif }
@@ -72,6 +96,18 @@ thead th { border-top: 2px solid var(--ink); border-bottom: 1px solid var(--ink)
 tbody tr:nth-child(even) { background: var(--stripe) }
 tbody tr:last-child td { border-bottom: 2px solid var(--ink) }
 .number { text-align: right }
+.block { border: 1px solid var(--line); border-radius: 6px; margin: 1.25rem 0; overflow: hidden; break-inside: avoid }
+.block p { max-width: none; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 }
+.prompt { background: var(--stripe); padding: .75rem 1rem; font-size: .92rem }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: 1px; background: var(--line) }
+.columns > div { background: var(--paper); padding: .75rem 1rem }
+.columns { border: solid var(--line); border-width: 1px 0 }
+.block h3 { font-size: .88rem; margin: 0 0 .35rem }
+.flag { color: var(--paper); background: var(--warn); border-radius: 4px; padding: .05rem .4rem; margin-left: .5rem; font-weight: 600 }
+.block dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0; padding: .75rem 1rem; font-size: .88rem }
+.block dt { color: var(--faint) }
+.block dd { margin: 0; overflow-wrap: anywhere }
+@media (max-width: 40rem) { .block dl { grid-template-columns: 1fr } .block dd { margin-bottom: .35rem } }
 @media print { main { padding: 0; max-width: none } nav { display: none } figure, table { break-inside: avoid } }
 ";
 
@@ -95,6 +131,7 @@ pub fn page(report: &Page) -> String {
         paragraphs(&mut html, &section.paragraphs);
         section.figure.iter().for_each(|shown| figure(&mut html, shown));
         section.table.iter().for_each(|shown| table(&mut html, shown));
+        section.blocks.iter().for_each(|shown| block(&mut html, shown));
         if !section.list.is_empty() {
             let items: String = section.list.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
             push(&mut html, format_args!("<ul>\n{items}</ul>\n"));
@@ -143,6 +180,24 @@ fn table(html: &mut String, table: &Table) {
     push(
         html,
         format_args!("<div class=\"table\">\n<table>\n<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"),
+    );
+}
+
+fn block(html: &mut String, block: &Block) {
+    let column = |column: &Column| {
+        let flag =
+            if column.flag.is_empty() { String::new() } else { format!("<span class=\"flag\">{}</span>", escaped(&column.flag)) };
+        format!("<div><h3>{}{flag}</h3><p>{}</p></div>\n", escaped(&column.heading), escaped(&column.text))
+    };
+    let note = |(name, text): &(String, String)| format!("<dt>{}</dt><dd>{}</dd>\n", escaped(name), escaped(text));
+    push(
+        html,
+        format_args!(
+            "<article class=\"block\">\n<p class=\"prompt\">{}</p>\n<div class=\"columns\">\n{}</div>\n<dl>\n{}</dl>\n</article>\n",
+            escaped(&block.prompt),
+            block.columns.iter().map(column).collect::<String>(),
+            block.notes.iter().map(note).collect::<String>()
+        ),
     );
 }
 
@@ -201,6 +256,11 @@ mod tests {
                     paragraphs: vec![text(evil)],
                     figure: Some(Figure { svg: text(evil), caption: text(evil) }),
                     table: Some(Table { header: vec![text(evil)], rows: vec![vec![text(evil)]] }),
+                    blocks: vec![Block {
+                        prompt: text(evil),
+                        columns: vec![Column { heading: text(evil), flag: text(evil), text: text(evil) }],
+                        notes: vec![(text(evil), text(evil))],
+                    }],
                     list: vec![text(evil)],
                 };
                 3
@@ -208,7 +268,7 @@ mod tests {
         };
         let html = page(&report);
         assert!(!html.contains("<script") && !html.contains("alert(\""));
-        assert_eq!(html.matches("&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)&lt;/script&gt;").count(), 3 + 3 * 8);
+        assert_eq!(html.matches("&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)&lt;/script&gt;").count(), 3 + 3 * 14);
     }
 
     #[test]
@@ -221,6 +281,22 @@ mod tests {
         assert!(!html.contains("src=") && !html.contains("@import") && !html.contains("<link"));
         let bad = page(&Page { title: text("t"), lead: vec![], sections: vec![section("<svg><script>x</script></svg>")] });
         assert!(!bad.contains("<script"));
+    }
+
+    #[test]
+    fn a_block_shows_the_prompt_then_texts_then_notes() {
+        let column = |heading: &str, flag: &str| Column { heading: text(heading), flag: text(flag), text: text("a\nb") };
+        let block = Block {
+            prompt: text("why?"),
+            columns: vec![column("A: DPO", ""), column("B: SFT", "degenerate")],
+            notes: vec![(text("Verdict"), text("A"))],
+        };
+        let html =
+            page(&Page { title: text("t"), lead: vec![], sections: vec![Section { blocks: vec![block], ..Section::default() }] });
+        let at = |part: &str| html.find(part).unwrap_or_else(|| panic!("{part}"));
+        assert!(at("<p class=\"prompt\">why?</p>") < at("<h3>A: DPO</h3><p>a\nb</p>"));
+        assert!(at("A: DPO</h3>") < at("<h3>B: SFT<span class=\"flag\">degenerate</span></h3>"));
+        assert!(at("B: SFT") < at("<dt>Verdict</dt><dd>A</dd>"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use super::collect::Collection;
 use super::html::{self, Figure, Page, Section, Table};
+use super::judged;
+use super::judged_rows::{PublishedRow, WinRateRow};
 use super::rows::{BestOfNRow, FrontierRow, SummaryRow, TrainRow};
 use crate::methods::Role;
 use crate::spec::{Labels, Reward, Run, Study, Task};
@@ -61,6 +63,18 @@ fn open_choices(study: &Study) -> Vec<String> {
             "labels: {}, drawn with the true reward times {}, with {} of them flipped",
             task.labelling.labels, task.labelling.reward_scale, task.labelling.label_noise
         ),
+        Task::Summarisation(_) | Task::Dialogue(_) if study.task.labelling().is_some() => {
+            let labelling = study.task.labelling();
+            let scale = labelling.map_or(1.0, |labelling| labelling.reward_scale);
+            let noise = labelling.map_or(0.0, |labelling| labelling.label_noise);
+            let labels = labelling.map_or(String::new(), |labelling| labelling.labels.to_string());
+            format!("labels: {labels}, drawn with the true reward times {scale}, with {noise} of them flipped")
+        }
+        Task::Summarisation(task) => format!(
+            "comparisons are those of the data, with prompts of at most {} and completions of at most {} tokens; no true reward is known, \
+             so that policies are compared by judges, held-out comparisons and KL",
+            task.max_tokens[0], task.max_tokens[1]
+        ),
         Task::Dialogue(task) => format!(
             "comparisons are those of the data, with prompts of at most {} and completions of at most {} tokens; no true reward is known, \
              so that policies are compared by held-out comparisons and KL",
@@ -78,7 +92,7 @@ fn open_choices(study: &Study) -> Vec<String> {
                     ". Few short prefixes are left once training prompts are taken out, so held-out prompts are longer than training \
                      prompts on average"
                 }
-                Task::Dialogue(_) => "",
+                Task::Summarisation(_) | Task::Dialogue(_) => "",
                 Task::Oracle(_) => ". In this world training has the same few prompts",
             }
         ),
@@ -121,16 +135,24 @@ pub fn deviations(study: &Study) -> String {
     text
 }
 
+/// The rows that the page shows.
+pub struct Tables<'a> {
+    /// frontier.csv
+    pub frontier: &'a [FrontierRow],
+    /// best_of_n.csv
+    pub best_of_n: &'a [BestOfNRow],
+    /// summary.csv
+    pub summary: &'a [SummaryRow],
+    /// winrate.csv
+    pub win_rates: &'a [WinRateRow],
+    /// published.csv
+    pub published: &'a [PublishedRow],
+}
+
 /// report.html
-pub fn page(
-    collection: &Collection<'_>,
-    frontier: &[FrontierRow],
-    best_of_n: &[BestOfNRow],
-    summary: &[SummaryRow],
-    figures: &[PathBuf],
-    status: &dyn Fn(&str) -> String,
-) -> String {
+pub fn page(collection: &Collection<'_>, tables: &Tables<'_>, figures: &[PathBuf], status: &dyn Fn(&str) -> String) -> String {
     let study = collection.study;
+    let Tables { frontier, best_of_n, summary, .. } = *tables;
     let mut sections = vec![drawn(
         "Reward and KL",
         figures,
@@ -138,6 +160,7 @@ pub fn page(
         "Mean true reward against KL(policy || reference) for every evaluated checkpoint; bars are 95% intervals over prompts. Up and \
          to the left is better. Best-of-N has no KL of its own: it is drawn at its upper bound.",
     )];
+    sections.extend(judged::sections(collection, tables, figures));
     sections.push(Section { heading: "Runs".into(), table: Some(runs(collection, frontier, status)), ..Section::default() });
     sections.push(Section {
         heading: "At equal KL".into(),
@@ -177,7 +200,7 @@ pub fn page(
     html::page(&Page { title: format!("Study: {}", study.name), lead: vec![lead], sections })
 }
 
-fn drawn(heading: &str, figures: &[PathBuf], name: &str, caption: &str) -> Section {
+pub(super) fn drawn(heading: &str, figures: &[PathBuf], name: &str, caption: &str) -> Section {
     let is_it = |path: &&PathBuf| path.file_name().is_some_and(|file| file == Path::new(&format!("{name}.svg")));
     let svg = figures.iter().find(is_it).and_then(|path| std::fs::read_to_string(path).ok());
     let figure = svg.map(|svg| Figure { svg, caption: caption.to_owned() });
@@ -185,7 +208,7 @@ fn drawn(heading: &str, figures: &[PathBuf], name: &str, caption: &str) -> Secti
     Section { heading: heading.to_owned(), figure, paragraphs, ..Section::default() }
 }
 
-fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
+pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
     Table { header: header.iter().map(|cell| (*cell).to_owned()).collect(), rows }
 }
 

@@ -60,9 +60,11 @@ pub struct BestOfNRow {
     pub temperature: f64,
     /// Number of held-out prompts.
     pub prompts: usize,
-    /// Mean true reward of the completion that the learned reward prefers.
+    /// Mean true reward of the completion that the learned reward prefers; NaN, which is blank in the file, where it is not known.
+    #[serde(with = "super::blank")]
     pub reward_mean: f64,
     /// Its standard error, clustered by prompt.
+    #[serde(with = "super::blank")]
     pub reward_se: f64,
     /// Mean learned reward of the same completions.
     pub proxy_reward_mean: Option<f64>,

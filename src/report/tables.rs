@@ -2,10 +2,11 @@
 
 use super::collect::{Collected, Collection, Evaluation};
 use super::rows::{BestOfNRow, FrontierRow};
+use super::win_rates::pairs;
 use crate::methods::Role;
 use crate::spec::Run;
 use crate::stages::EvaluatedSample;
-use crate::stats::{best_of_n, clustered_mean, kl_bound};
+use crate::stats::{best_of_n, clustered_mean, kl_bound, win_rate};
 use std::collections::BTreeMap;
 
 /// One row for every evaluated checkpoint of every run but Best-of-N's, whose policies have no KL of their own.
@@ -54,12 +55,13 @@ fn frontier_row(run: &Run, step: u64, temperature: f64, samples: &[EvaluatedSamp
 pub fn best_of_n_rows(collection: &Collection<'_>) -> Vec<BestOfNRow> {
     let sizes = collection.runs.iter().filter_map(|collected| match collected.run.method.role() {
         Role::BestOfN { n } => Some((collected, n)),
-        Role::Train(_) | Role::Reinforce(_) | Role::Reference => None,
+        Role::Train(_) | Role::Reinforce(_) | Role::Prompting { .. } | Role::Reference => None,
     });
-    sizes.flat_map(|(collected, n)| best_of_n_of(collection.study.task.name(), collected, n)).collect()
+    sizes.flat_map(|(collected, n)| best_of_n_of(collection, collected, n)).collect()
 }
 
-fn best_of_n_of(task: &str, collected: &Collected<'_>, n: usize) -> Vec<BestOfNRow> {
+/// One row for every temperature, or for every judge and baseline there.
+fn best_of_n_of(collection: &Collection<'_>, collected: &Collected<'_>, n: usize) -> Vec<BestOfNRow> {
     let row = |(_, temperature, evaluation): &(u64, f64, std::rc::Rc<Evaluation>)| {
         let mut pools: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
         for sample in &evaluation.samples {
@@ -71,7 +73,7 @@ fn best_of_n_of(task: &str, collected: &Collected<'_>, n: usize) -> Vec<BestOfNR
         let proxy = clustered_mean(best.iter().map(|(prompt, (_, proxy))| (*prompt, *proxy)));
         Some(BestOfNRow {
             run: collected.run.name.clone(),
-            task: task.to_owned(),
+            task: collection.study.task.name().to_owned(),
             n,
             seed: collected.run.seed,
             temperature: *temperature,
@@ -87,5 +89,22 @@ fn best_of_n_of(task: &str, collected: &Collected<'_>, n: usize) -> Vec<BestOfNR
             ci_high: None,
         })
     };
-    collected.evaluations.iter().filter_map(row).collect()
+    let judged = |row: BestOfNRow| {
+        let here = collected.judged.iter().filter(|verdicts| verdicts.drawn.temperature == row.temperature);
+        let rows: Vec<BestOfNRow> = here
+            .filter_map(|verdicts| {
+                let rate = win_rate(&pairs(&verdicts.rows))?;
+                Some(BestOfNRow {
+                    judge: Some(collection.study.judges[verdicts.judge].name.clone()),
+                    baseline: Some(verdicts.baseline.to_owned()),
+                    win_rate: Some(rate.rate),
+                    ci_low: Some(rate.ci_low),
+                    ci_high: Some(rate.ci_high),
+                    ..row.clone()
+                })
+            })
+            .collect();
+        if rows.is_empty() { vec![row] } else { rows }
+    };
+    collected.evaluations.iter().filter_map(row).flat_map(judged).collect()
 }

@@ -2,8 +2,9 @@
 
 use super::collect::{Collected, Collection, collect};
 use super::figures::{Figures, RunLabel, draw_all};
+use super::judged_rows::WinRateRow;
 use super::rows::{FrontierRow, TrainRow};
-use super::{optimum, page, preferences, seeds, summary, tables};
+use super::{optimum, page, preferences, published, seeds, summary, tables, win_rates};
 use crate::error::{Doing, Error, Result};
 use crate::plan::Plan;
 use crate::spec::{Reward, Study};
@@ -26,6 +27,8 @@ pub struct Written {
     pub page: PathBuf,
     /// Last row of every run in frontier.csv.
     pub last: Vec<FrontierRow>,
+    /// Rows of winrate.csv.
+    pub win_rates: Vec<WinRateRow>,
 }
 
 /// samples.csv: completions of each run's last checkpoint.
@@ -59,6 +62,11 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
     write_if_any(&folder.join("oracle.csv"), &oracle)?;
     write_if_any(&folder.join("optimum.csv"), &optimum)?;
     write_if_any(&folder.join("seeds.csv"), &seeds)?;
+    let (win_rates, differences) = (win_rates::win_rates(&collection), win_rates::differences(&collection));
+    write_if_any(&folder.join("winrate.csv"), &win_rates)?;
+    write_if_any(&folder.join("winrate_differences.csv"), &differences)?;
+    let beside = [published::beside(&win_rates), published::rewards_beside(study.task.name(), &frontier)].concat();
+    write_if_any(&folder.join("published.csv"), &beside)?;
     write_atomically(&folder.join("deviations.md"), page::deviations(study).as_bytes())?;
     let mut training: Vec<(RunLabel, Vec<TrainRow>)> = Vec::new();
     for collected in &collection.runs {
@@ -82,9 +90,12 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
         oracle: &oracle,
         optimum: &optimum,
         seeds: &seeds,
+        win_rates: &win_rates,
     };
     let figures = draw_all(&data, &folder.join("figures"))?;
-    let html = page::page(&collection, &frontier, &best_of_n, &summary, &figures, status);
+    let tables =
+        page::Tables { frontier: &frontier, best_of_n: &best_of_n, summary: &summary, win_rates: &win_rates, published: &beside };
+    let html = page::page(&collection, &tables, &figures, status);
     let page = folder.join("report.html");
     write_atomically(&page, html.as_bytes())?;
     let mut last: Vec<FrontierRow> = Vec::new();
@@ -94,7 +105,7 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
             None => last.push(row),
         }
     }
-    Ok(Written { figures, page, last })
+    Ok(Written { figures, page, last, win_rates })
 }
 
 fn reward_label(study: &Study) -> String {

@@ -1,5 +1,6 @@
 //! Reads an experiment file: what was written becomes what is meant, here and nowhere else.
 
+use super::judging;
 use super::run::{Run, TrainingData, TrainingSize};
 use super::source::{Problem, Sources, Span};
 use super::study::{LanguageModelTraining, Optimisation, RewardModelTraining, Study};
@@ -133,6 +134,7 @@ fn assemble(
     let task = task(&mut tables, seed)?;
     let (evaluation, at) = tree::take_table(&mut tables, "evaluation")?;
     let evaluation = tree::read(evaluation, at.unwrap_or(whole.clone()))?;
+    let judges = judging::judges(&mut tables, problems)?;
     let (training, training_at) = tree::take_table(&mut tables, "training")?;
     let (sweep_table, _) = tree::take_table(&mut tables, "sweep")?;
     let sweep = sweep::read(sweep_table)?;
@@ -150,6 +152,7 @@ fn assemble(
             "training",
             "method",
             "evaluation",
+            "judge",
             "sweep",
         ];
         return Err(Problem::at(key.span(), format!("unknown key `{}`", key.get_ref()))
@@ -161,9 +164,12 @@ fn assemble(
         let problem = Problem { span: methods_at, what: "this study has no runs".into(), hint: None };
         problems.push(problem.hint(format!("add a method, for example [method.dpo]; known: {}", Method::NAMES.join(", "))));
     }
-    let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward());
+    let reads_it = |judge: &judging::Judge| {
+        judge.kind.settings().models().iter().any(|(_, source)| *source == crate::judges::Source::LearnedReward)
+    };
+    let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward()) || judges.iter().any(reads_it);
     let reward_model = (has_reward_model || needs_reward).then_some(reward_model);
-    let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, runs, deviations };
+    let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, judges, runs, deviations };
     validate::study(&study, &everything, problems);
     Ok(study)
 }

@@ -1,5 +1,6 @@
 //! The experiment file: TOML with places, `extends`, `--set` and sweep axes on one side, a typed [`Study`] on the other.
 
+mod judging;
 mod load;
 mod paper;
 mod run;
@@ -10,8 +11,10 @@ mod task;
 mod tasks;
 pub mod tree;
 mod validate;
+mod validate_judging;
 mod validate_training;
 
+pub use judging::{Baseline, Judge, JudgeFile, load_judges};
 pub use load::{Loaded, load};
 pub use run::*;
 pub use source::{Problem, Span};

@@ -1,5 +1,6 @@
 //! A study as it is meant: every value typed, every sweep expanded, nothing left to default.
 
+use super::judging::{Baseline, Judge};
 use super::run::Run;
 use super::tasks::Task;
 use crate::models::Lora;
@@ -24,10 +25,26 @@ pub struct Study {
     pub reward_model: Option<RewardModelTraining>,
     /// How policies are evaluated.
     pub evaluation: Evaluation,
+    /// Who compares completions, in the order of the file.
+    pub judges: Vec<Judge>,
     /// One entry a run, in the order of the file.
     pub runs: Vec<Run>,
     /// Values that depart from the paper, as the file's `# paper:` comments mark them.
     pub deviations: Vec<Deviation>,
+}
+
+impl Study {
+    /// What completions are compared with: name in the CSVs, and meaning.
+    pub fn baselines(&self) -> Vec<(String, Baseline)> {
+        let written = &self.evaluation.baseline;
+        let names = if written.is_empty() { vec![self.task.own_baseline().to_owned()] } else { written.clone() };
+        names.into_iter().map(|name| (name.clone(), Baseline::parse(&name))).collect()
+    }
+
+    /// The run of this name or label.
+    pub fn run(&self, name: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.name == name || run.label() == name)
+    }
 }
 
 impl Model {
@@ -192,6 +209,10 @@ pub struct Evaluation {
     pub samples_per_prompt: usize,
     /// Sampling temperatures.
     pub temperature: Vec<f64>,
+    /// Those of them at which checkpoints before the last are evaluated; all of them where this is empty.
+    pub checkpoint_temperature: Vec<f64>,
+    /// What judges compare completions with: `reference` (or `chosen`), `sft`, or a run; the task's own where this is empty.
+    pub baseline: Vec<String>,
     /// Only so many most probable tokens are drawn from; 0 is all.
     pub top_k: usize,
     /// Only the most probable tokens that have this probability together are drawn from; 1 is all.

@@ -2,7 +2,7 @@
 
 use super::load::{Failure, also_known, split};
 use super::source::{Problem, Span};
-use super::tasks::{Dialogue, Labelling, Oracle, Reward, Sentiment, Task, World};
+use super::tasks::{Dialogue, Labelling, Oracle, Reward, Sentiment, Summarisation, Task, World};
 use super::tree::{self, Table};
 use serde::Deserialize;
 use toml::Spanned;
@@ -10,11 +10,11 @@ use toml::de::DeValue;
 
 /// Takes the one task out of the tables.
 pub(super) fn task(tables: &mut Table, seed: u64) -> Result<Task, Failure> {
-    const KNOWN: &[&str] = &["sentiment", "dialogue", "oracle"];
+    const KNOWN: &[&str] = &["sentiment", "summarisation", "dialogue", "oracle"];
     let (mut table, at) = tree::take_table(tables, "task")?;
     let missing = || Problem { span: at.clone(), what: "the experiment file has no task".into(), hint: None };
     let Some((name, value)) = table.iter().next().map(|(name, value)| (name.clone(), value.clone())) else {
-        return Err(missing().hint("add [task.sentiment], [task.dialogue] or [task.oracle]").into());
+        return Err(missing().hint("add [task.sentiment], [task.summarisation], [task.dialogue] or [task.oracle]").into());
     };
     if !KNOWN.contains(&name.get_ref().as_ref()) {
         return Err(Problem::at(name.span(), format!("unknown task `{}`", name.get_ref()))
@@ -26,6 +26,7 @@ pub(super) fn task(tables: &mut Table, seed: u64) -> Result<Task, Failure> {
     }
     let span = value.span();
     match name.get_ref().as_ref() {
+        "summarisation" => summarisation(&mut table, &name, span).map(Task::Summarisation),
         "dialogue" => dialogue(&mut table, &name, span).map(Task::Dialogue),
         "oracle" => oracle(&mut table, &name, span, seed).map(Task::Oracle),
         _ => sentiment(&mut table, &name, span).map(Task::Sentiment),
@@ -46,8 +47,7 @@ struct SentimentKeys {
 
 fn sentiment(table: &mut Table, name: &tree::Key, span: Span) -> Result<Sentiment, Failure> {
     let (mut sentiment, _) = tree::take_table(table, "sentiment")?;
-    let corpus = sentiment.get("corpus").map(|corpus| corpus.get_ref());
-    let builtin = corpus.is_none_or(|corpus| corpus.as_str().is_some_and(|name| name.starts_with("builtin:")));
+    let builtin = is_builtin(&sentiment);
     let defaults = [
         ("corpus", "\"builtin:reviews\""),
         ("reward", if builtin { "\"builtin:sentiment\"" } else { "{ fit = \"linear\" }" }),
@@ -102,24 +102,105 @@ fn oracle(table: &mut Table, name: &tree::Key, span: Span, seed: u64) -> Result<
     Ok(Oracle { reward: Reward::Oracle(world.clone()), world, comparisons, labelling })
 }
 
+/// The keys of `[task.summarisation]` beside those of labels.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SummarisationKeys {
+    corpus: Vec<String>,
+    comparisons: Vec<String>,
+    out_of_distribution: Vec<String>,
+    demonstrations: usize,
+    prompts: usize,
+    completions: usize,
+    max_new_tokens: usize,
+    pairs: usize,
+    max_prompt_tokens: usize,
+    max_completion_tokens: usize,
+}
+
+fn summarisation(table: &mut Table, name: &tree::Key, span: Span) -> Result<Summarisation, Failure> {
+    let (mut summarisation, _) = tree::take_table(table, "summarisation")?;
+    let builtin = is_builtin(&summarisation);
+    let defaults = [
+        ("corpus", "\"builtin:posts\""),
+        ("comparisons", "[]"),
+        ("out_of_distribution", if builtin { "\"builtin:news\"" } else { "[]" }),
+        ("demonstrations", if builtin { "16000" } else { "0" }),
+        ("prompts", "4000"),
+        ("completions", "4"),
+        ("max_new_tokens", "24"),
+        ("pairs", "0"),
+        ("max_prompt_tokens", "512"),
+        ("max_completion_tokens", "128"),
+        ("labels", "\"bradley-terry\""),
+        ("reward_scale", "6.0"),
+        ("label_noise", "0.0"),
+    ];
+    with_defaults(&mut summarisation, name, &defaults)?;
+    for key in ["corpus", "comparisons", "out_of_distribution"] {
+        wrap(&mut summarisation, key, as_list);
+    }
+    let labelling: Labelling = tree::read(split(&mut summarisation, Labelling::KEYS), span.clone())?;
+    let keys: SummarisationKeys = tree::read(summarisation, span).map_err(|problem| also_known(problem, Labelling::KEYS))?;
+    Ok(Summarisation {
+        reward: builtin.then(|| Reward::Builtin("summary".to_owned())),
+        corpus: keys.corpus,
+        comparisons: keys.comparisons,
+        out_of_distribution: keys.out_of_distribution,
+        demonstrations: keys.demonstrations,
+        prompts: keys.prompts,
+        completions: keys.completions,
+        max_new_tokens: keys.max_new_tokens,
+        pairs: keys.pairs,
+        max_tokens: [keys.max_prompt_tokens, keys.max_completion_tokens],
+        labelling,
+    })
+}
+
+/// The keys of `[task.dialogue]` beside those of labels.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DialogueKeys {
+    corpus: Vec<String>,
+    pairs: usize,
+    multi_turn: bool,
+    chat: bool,
+    max_prompt_tokens: usize,
+    max_completion_tokens: usize,
+}
+
 fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Dialogue, Failure> {
     let (mut dialogue, _) = tree::take_table(table, "dialogue")?;
-    if !dialogue.contains_key("corpus") {
-        let what = "`corpus` is missing: this task has no built-in one";
-        return Err(Problem::at(name.span(), what)
-            .hint("name files of comparisons, for example corpus = \"data/hh_*.jsonl.gz\"")
-            .into());
+    let builtin = is_builtin(&dialogue);
+    let written = Labelling::KEYS.iter().find_map(|key| Some((*key, dialogue.get(*key)?.span())));
+    if let Some((key, at)) = written.filter(|_| !builtin) {
+        let what = format!("the labels of this corpus are given, so that nothing reads `{key}`");
+        return Err(Problem::at(at, what).hint("remove it; it is for the built-in world, \"builtin:questions\"").into());
     }
     let defaults = [
-        ("pairs", "0"),
+        ("corpus", "\"builtin:questions\""),
+        ("pairs", if builtin { "8000" } else { "0" }),
         ("multi_turn", "false"),
         ("chat", "false"),
         ("max_prompt_tokens", "256"),
         ("max_completion_tokens", "256"),
+        ("labels", "\"bradley-terry\""),
+        ("reward_scale", "6.0"),
+        ("label_noise", "0.0"),
     ];
     with_defaults(&mut dialogue, name, &defaults)?;
     wrap(&mut dialogue, "corpus", as_list);
-    Ok(tree::read(dialogue, span)?)
+    let labelling: Labelling = tree::read(split(&mut dialogue, Labelling::KEYS), span.clone())?;
+    let DialogueKeys { corpus, pairs, multi_turn, chat, max_prompt_tokens, max_completion_tokens } =
+        tree::read(dialogue, span).map_err(|problem| also_known(problem, Labelling::KEYS))?;
+    let reward = builtin.then(|| Reward::Builtin("helpfulness".to_owned()));
+    Ok(Dialogue { corpus, pairs, multi_turn, chat, max_prompt_tokens, max_completion_tokens, labelling, reward })
+}
+
+/// Whether a table's corpus is a built-in world, which is so where it names none.
+fn is_builtin(table: &Table) -> bool {
+    let corpus = table.get("corpus").map(|corpus| corpus.get_ref());
+    corpus.is_none_or(|corpus| corpus.as_str().is_some_and(|name| name.starts_with("builtin:")))
 }
 
 /// Adds what a table does not say.

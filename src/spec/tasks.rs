@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub enum Task {
     /// Continue a review's first words with a positive review.
     Sentiment(Sentiment),
+    /// Summarise a post.
+    Summarisation(Summarisation),
     /// Answer as the chosen side of given comparisons does.
     Dialogue(Dialogue),
     /// A world that is small enough to enumerate, whose optimal policies are known.
@@ -18,6 +20,7 @@ impl Task {
     pub fn name(&self) -> &'static str {
         match self {
             Task::Sentiment(_) => "sentiment",
+            Task::Summarisation(_) => "summarisation",
             Task::Dialogue(_) => "dialogue",
             Task::Oracle(_) => "oracle",
         }
@@ -27,6 +30,7 @@ impl Task {
     pub fn corpus(&self) -> &[String] {
         match self {
             Task::Sentiment(task) => &task.corpus,
+            Task::Summarisation(task) => &task.corpus,
             Task::Dialogue(task) => &task.corpus,
             Task::Oracle(_) => &[],
         }
@@ -37,7 +41,8 @@ impl Task {
         match self {
             Task::Sentiment(task) => Some(&task.reward),
             Task::Oracle(task) => Some(&task.reward),
-            Task::Dialogue(_) => None,
+            Task::Summarisation(task) => task.reward.as_ref(),
+            Task::Dialogue(task) => task.reward.as_ref(),
         }
     }
 
@@ -46,7 +51,26 @@ impl Task {
         match self {
             Task::Sentiment(task) => Some(&task.labelling),
             Task::Oracle(task) => Some(&task.labelling),
-            Task::Dialogue(_) => None,
+            Task::Summarisation(task) => task.reward.as_ref().map(|_| &task.labelling),
+            Task::Dialogue(task) => task.reward.as_ref().map(|_| &task.labelling),
+        }
+    }
+
+    /// What its completions are compared with unless the study says otherwise.
+    pub fn own_baseline(&self) -> &'static str {
+        match self {
+            Task::Summarisation(_) => "reference",
+            Task::Dialogue(_) => "chosen",
+            Task::Sentiment(_) | Task::Oracle(_) => "sft",
+        }
+    }
+
+    /// Whether comparisons are given with the data; otherwise policies write them, and the true reward labels them.
+    pub fn is_given(&self) -> bool {
+        match self {
+            Task::Summarisation(task) => !task.comparisons.is_empty(),
+            Task::Dialogue(_) => true,
+            Task::Sentiment(_) | Task::Oracle(_) => false,
         }
     }
 }
@@ -127,11 +151,37 @@ impl World {
     }
 }
 
+/// `[task.summarisation]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summarisation {
+    /// Posts with the summaries that people wrote: `builtin:posts`, files or globs, or `hub:` names.
+    pub corpus: Vec<String>,
+    /// Files of compared summaries; where there are none, the reference writes summaries and the true reward compares them.
+    pub comparisons: Vec<String>,
+    /// Articles with summaries, on which nothing is trained; none where this is empty.
+    pub out_of_distribution: Vec<String>,
+    /// Posts with summaries that the reference is trained on, at most; 0 is all.
+    pub demonstrations: usize,
+    /// Posts whose summaries are written and compared.
+    pub prompts: usize,
+    /// Summaries of each; every pair of them is a comparison.
+    pub completions: usize,
+    /// Longest summary that is written to be compared, in tokens.
+    pub max_new_tokens: usize,
+    /// Given comparisons, at most; 0 is all.
+    pub pairs: usize,
+    /// Longest prompt and completion in tokens; longer ones are left out.
+    pub max_tokens: [usize; 2],
+    /// How the true reward becomes a label.
+    pub labelling: Labelling,
+    /// The true reward, where it is known.
+    pub reward: Option<Reward>,
+}
+
 /// `[task.dialogue]`: comparisons that are given, not sampled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dialogue {
-    /// Files or globs of comparisons in a known format, or `hub:` names.
+    /// `builtin:questions`, files or globs of comparisons in a known format, or `hub:` names.
     pub corpus: Vec<String>,
     /// Training comparisons, at most; 0 is all.
     pub pairs: usize,
@@ -143,6 +193,10 @@ pub struct Dialogue {
     pub max_prompt_tokens: usize,
     /// Longest completion in tokens; longer ones are left out.
     pub max_completion_tokens: usize,
+    /// How the built-in world's true reward labels its comparisons.
+    pub labelling: Labelling,
+    /// The true reward, where it is known.
+    pub reward: Option<Reward>,
 }
 
 /// How a true reward labels a pair.

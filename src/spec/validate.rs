@@ -3,8 +3,9 @@
 use super::run::{Reference, SamplesFrom};
 use super::source::{Problem, Span};
 use super::study::Study;
-use super::tasks::{Dialogue, Labelling, Labels, Oracle, Reward, Sentiment, Task};
+use super::tasks::{Dialogue, Labelling, Labels, Oracle, Reward, Sentiment, Summarisation, Task};
 use super::tree::{self, Table};
+use super::validate_judging;
 use super::validate_training::optimisation;
 use crate::methods::{Examples, Role};
 
@@ -54,7 +55,8 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     }
     match &study.task {
         Task::Sentiment(task) => sentiment(study, task, size.map_or(usize::MAX, |size| size.context), &mut check),
-        Task::Dialogue(task) => dialogue(study, task, &mut check),
+        Task::Summarisation(task) => summarisation(study, task, size.map(|size| size.context), &mut check),
+        Task::Dialogue(task) => dialogue(study, task, size.map(|size| size.context), &mut check),
         Task::Oracle(task) => oracle(study, task, size.map_or(usize::MAX, |size| size.context), &mut check),
     }
     data(study, &mut check);
@@ -65,28 +67,96 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
         "name a file, a glob or a data set of the hub",
     );
     evaluation(study, &mut check);
+    validate_judging::judging(study, &mut check);
 }
 
-fn dialogue(study: &Study, task: &Dialogue, check: &mut Checker<'_>) {
-    let what = "a built-in model has no words for real dialogues";
-    check.that(!study.model.is_builtin(), "model.base", what, "name a folder in Hugging Face layout, or \"hub:OWNER/NAME\"");
+/// Longest prompt and answer of the built-in worlds in tokens, each with its start or end token.
+const BUILTIN_POST: [usize; 2] = [50, 22];
+const BUILTIN_QUESTION: [usize; 2] = [26, 26];
+
+fn summarisation(study: &Study, task: &Summarisation, context: Option<usize>, check: &mut Checker<'_>) {
+    let at = |key: &str| format!("task.summarisation.{key}");
+    builtin_corpus(study, &at("corpus"), &task.corpus, "builtin:posts", task.reward.is_some(), check);
+    if let Some(context) = context {
+        fits(BUILTIN_POST[0], study.evaluation.max_new_tokens.max(task.max_new_tokens), context, check);
+    }
+    let sampled = task.comparisons.is_empty();
+    let what = "summaries of real posts have no true reward that could compare them";
+    let hint = "give files of comparisons, such as OpenAI's summarize-from-feedback";
+    check.that(!sampled || task.reward.is_some(), &at("comparisons"), what, hint);
+    let what = "the built-in world compares summaries of its own";
+    check.that(sampled || task.reward.is_none(), &at("comparisons"), what, "remove it");
+    let ood = &task.out_of_distribution;
+    let known = ood.iter().all(|name| !name.starts_with("builtin:")) || (ood == &["builtin:news"] && task.reward.is_some());
+    let hint = "\"builtin:news\" goes with \"builtin:posts\", and files with files; [] leaves it out";
+    check.that(known, &at("out_of_distribution"), "this does not go with the corpus", hint);
+    let builtin = task.reward.is_some();
+    let real = builtin && !ood.is_empty() && ood != &["builtin:news"];
+    check.that(!real, &at("out_of_distribution"), "a built-in model has no words for real articles", hint);
+    check.that(task.prompts > 0, &at("prompts"), "`prompts` must be at least 1", "try 4000");
+    check.that(task.completions >= 2, &at("completions"), "a comparison needs at least 2 completions", "try 4");
+    check.that(task.max_new_tokens > 0, &at("max_new_tokens"), "must be at least 1", "try 24");
     let what = "a longest length of 0 leaves nothing";
-    check.that(task.max_prompt_tokens > 0, "task.dialogue.max_prompt_tokens", what, "try 256");
-    check.that(task.max_completion_tokens > 0, "task.dialogue.max_completion_tokens", what, "try 256");
-    let best_of_n = study.runs.iter().any(|run| matches!(run.method.role(), Role::BestOfN { .. }));
-    check.that(
-        !best_of_n,
-        "method.best_of_n",
-        "is not there yet for dialogues: its completions have no true reward",
-        "remove it",
-    );
+    check.that(task.max_tokens[0] > 0, &at("max_prompt_tokens"), what, "try 512");
+    check.that(task.max_tokens[1] > 0, &at("max_completion_tokens"), what, "try 128");
+    let enough = task.demonstrations == 0 || task.demonstrations >= task.prompts;
+    let builtin_needs = !builtin || task.demonstrations > 0;
+    check.that(builtin_needs, &at("demonstrations"), "a built-in world has no end: say how many", "try 16000");
+    let what = "must not be fewer than `prompts`, which are taken from them";
+    check.that(enough || !sampled, &at("demonstrations"), what, "raise it, or lower `prompts`");
+    if builtin {
+        labelling(&task.labelling, "summarisation", check);
+    }
+    true_reward(study, builtin, check);
+}
+
+fn dialogue(study: &Study, task: &Dialogue, context: Option<usize>, check: &mut Checker<'_>) {
+    let at = |key: &str| format!("task.dialogue.{key}");
+    builtin_corpus(study, &at("corpus"), &task.corpus, "builtin:questions", task.reward.is_some(), check);
+    if let Some(context) = context {
+        fits(BUILTIN_QUESTION[0], study.evaluation.max_new_tokens, context, check);
+    }
+    let what = "a longest length of 0 leaves nothing";
+    check.that(task.max_prompt_tokens > 0, &at("max_prompt_tokens"), what, "try 256");
+    check.that(task.max_completion_tokens > 0, &at("max_completion_tokens"), what, "try 256");
+    let builtin = task.reward.is_some();
+    check.that(!builtin || task.pairs > 0, &at("pairs"), "a built-in world has no end: say how many", "try 8000");
+    check.that(!builtin || !task.chat, &at("chat"), "the built-in world has no chat template", "remove it");
+    if builtin {
+        labelling(&task.labelling, "dialogue", check);
+    }
+    true_reward(study, builtin, check);
+}
+
+/// A built-in world goes with a built-in model, and real text with a pretrained one.
+fn builtin_corpus(study: &Study, key: &str, corpus: &[String], known: &str, builtin: bool, check: &mut Checker<'_>) {
+    if let Some(name) = corpus.iter().find(|name| name.starts_with("builtin:") && corpus != [known]) {
+        let hint = format!("the built-in corpus of this task is \"{known}\", by itself");
+        check.that(false, key, &format!("unknown built-in corpus `{name}`"), &hint);
+    }
+    let what = "a built-in model has no words for real text";
+    let hint = "name a folder in Hugging Face layout, or \"hub:OWNER/NAME\"";
+    check.that(builtin || !study.model.is_builtin(), "model.base", what, hint);
+    let what = "the built-in world's words are not a pretrained model's";
+    check.that(!builtin || study.model.is_builtin(), "model.base", what, "use \"builtin:mini\", or a corpus of real text");
+}
+
+fn fits(prompt: usize, new_tokens: usize, context: usize, check: &mut Checker<'_>) {
+    let what = format!("prompts of up to {prompt} tokens and completions of {new_tokens} do not fit a context of {context}");
+    check.that(prompt + new_tokens <= context, "model.base", &what, "use \"builtin:mini\", or lower evaluation.max_new_tokens");
+}
+
+/// What reads a true reward needs one.
+fn true_reward(study: &Study, known: bool, check: &mut Checker<'_>) {
     for run in &study.runs {
         if let Role::Reinforce(ppo) = run.method.role() {
             let key = format!("method.{}", run.method.name());
-            let what = "no true reward of dialogues is known";
-            check.that(!ppo.uses_true_reward(), &key, what, "use [method.ppo], which learns its reward");
+            let what = "no true reward of this corpus is known";
+            check.that(known || !ppo.uses_true_reward(), &key, what, "use [method.ppo], which learns its reward");
         }
     }
+    let what = "the optimum is that of a true reward, and none of this corpus is known";
+    check.that(known || study.evaluation.optimum_samples == 0, "evaluation.optimum_samples", what, "remove it");
 }
 
 fn sentiment(study: &Study, task: &Sentiment, context: usize, check: &mut Checker<'_>) {
@@ -186,7 +256,7 @@ fn data(study: &Study, check: &mut Checker<'_>) {
         };
         let [samples, labels, reference] = ["samples_from", "labels", "reference"].map(key);
         let data = &run.data;
-        let given = matches!(study.task, Task::Dialogue(_));
+        let given = study.task.is_given();
         let own = data.samples_from != SamplesFrom::Reference || data.samples_temperature != 1.0;
         let what = "the comparisons of this task are given, so that nobody samples them";
         check.that(!(given && own), &samples, what, "remove it");
@@ -237,13 +307,13 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
     }
 }
 
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     tables: &'a Table,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Checker<'_> {
-    fn that(&mut self, fine: bool, path: &str, what: &str, hint: &str) {
+    pub(super) fn that(&mut self, fine: bool, path: &str, what: &str, hint: &str) {
         if !fine {
             let span = tree::get(self.tables, path).map(|value| value.span());
             self.problems.push(Problem { span, what: what.to_owned(), hint: Some(hint.to_owned()) });

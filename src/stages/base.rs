@@ -8,7 +8,7 @@ use crate::plan::ModelRole;
 use crate::random::Stream;
 use crate::resolve::Corpus;
 use crate::spec::LanguageModelTraining;
-use crate::tasks::{oracle, sentiment};
+use crate::tasks::{given, oracle, sentiment};
 use crate::train::{Sequence, train_language_model};
 
 pub(super) fn run(
@@ -26,8 +26,13 @@ pub(super) fn run(
     let config = DecoderConfig::gpt2(tokenizer.size(), size.context, size.width, size.layers, size.heads);
     context.progress("tokenizing", 0, 1);
     let wanted = training.size.steps as usize * training.size.batch_sequences;
+    let mut pages = Vec::new();
     let sequences = match (context.corpus()?, role) {
         (Corpus::Oracle(world), _) => oracle::open(world)?.corpus(0, wanted),
+        (Corpus::Builtin(name), ModelRole::Base) if name != "reviews" => {
+            pages = given::pages(name, seed, &tokenizer, training.size.max_tokens)?;
+            Vec::new()
+        }
         (corpus, ModelRole::Base) => sentiment::general_sequences(
             &sentiment::texts(corpus, held_out, seed)?,
             &tokenizer,
@@ -42,9 +47,11 @@ pub(super) fn run(
         )?,
     };
     let purpose = if held_out { "fluency judge" } else { "base" };
-    let decoder = Decoder::new(config, &mut Stream::new(seed, 0, &format!("{purpose} weights"), 0), context.device);
+    let mut stream = Stream::new(seed, 0, &format!("{purpose} weights"), 0);
+    let decoder = Decoder::with_deviation(config, size.deviation, &mut stream, context.device);
     let shuffle = Stream::new(seed, 0, &format!("{purpose} batches"), 0);
-    let sequences: Vec<Sequence<'_>> = sequences.iter().map(|sequence| Sequence::whole(sequence)).collect();
+    let pages = pages.iter().map(|[prompt, completion]| Sequence { prompt, completion });
+    let sequences: Vec<Sequence<'_>> = sequences.iter().map(|sequence| Sequence::whole(sequence)).chain(pages).collect();
     let device = context.device.clone();
     let steps = training.size.steps;
     let (decoder, rows) =

@@ -43,9 +43,15 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(store: &'a Store, stage: &'a Stage, device: &'a Device, folder: &'a Path) -> Result<Self> {
+        let context = Context::reading(store, stage, device, folder);
+        context.work.report(&Status { doing: "starting".into(), ..Status::default() });
+        Ok(context)
+    }
+
+    /// For a look at a stage's inputs: nothing is written.
+    pub(super) fn reading(store: &'a Store, stage: &'a Stage, device: &'a Device, folder: &'a Path) -> Self {
         let work = store.work(&stage.key);
-        work.report(&Status { doing: "starting".into(), ..Status::default() });
-        Ok(Context { device, folder, tokens: None, stage, store, work, reported: Instant::now() })
+        Context { device, folder, tokens: None, stage, store, work, reported: Instant::now() }
     }
 
     /// Whether the stage has this input.
@@ -148,6 +154,11 @@ impl<'a> Context<'a> {
         Ok(LearnedReward { model: self.policy("reward_model")?.decoder, mean: report.mean })
     }
 
+    /// Where judges keep the answers that cost money.
+    pub fn ledger(&self) -> PathBuf {
+        self.store.judges()
+    }
+
     /// The corpus that the plan resolved.
     pub fn corpus(&self) -> Result<&Corpus> {
         self.stage.corpus.as_ref().ok_or_else(|| Error::Other("the plan gave this stage no corpus".into()))
@@ -156,7 +167,7 @@ impl<'a> Context<'a> {
     /// The true reward.
     pub fn true_reward(&self, reward: &Reward) -> Result<TrueReward> {
         match reward {
-            Reward::Builtin(_) => Ok(TrueReward::Builtin),
+            Reward::Builtin(name) => TrueReward::builtin(name),
             Reward::Oracle(world) => Ok(TrueReward::Oracle(Box::new(crate::tasks::oracle::open(world)?))),
             Reward::Classifier(_) => TrueReward::classifier(&self.model_folder("classifier")?, self.device),
             Reward::Fit(_) => {

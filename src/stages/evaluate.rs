@@ -120,6 +120,13 @@ fn proxy_rewards(context: &mut Context<'_>, sequences: &[Sequence<'_>]) -> Resul
 /// Margins of the policy on held-out comparisons, and of the reward model where the policy is the reference.
 fn preferences(context: &mut Context<'_>, policy: &Policy, prompts: &[Vec<u32>]) -> Result<()> {
     let device = context.device.clone();
+    let own;
+    let prompts = if context.has("held_out_prompts") {
+        own = context.prompts("held_out_prompts")?;
+        &own
+    } else {
+        prompts
+    };
     let samples = context.completions("held_out_samples")?;
     let labelled = context.labelled("held_out_comparisons")?;
     let reference: Vec<f64> = read_json(&context.input("held_out_logprobs")?.join("logprobs.json"))?;

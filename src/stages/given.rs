@@ -1,11 +1,11 @@
-//! Stage `comparisons` for comparisons that are given: prompts, completions and pairs from files.
+//! Stage `comparisons` for data that is given: prompts, completions and verdicts, from files or from a built-in world.
 
 use super::context::Context;
 use super::files::{Completions, Labelled, write_json};
 use crate::error::{Error, Result};
 use crate::models::chat::ChatTemplate;
 use crate::plan::Split;
-use crate::tasks::dialogue::{Comparisons, Reading, Verdict, comparisons};
+use crate::tasks::given::{Given, Reading, Verdict, given};
 
 pub(super) fn run(context: &mut Context<'_>, split: Split, count: usize, reading: &Reading, seed: u64) -> Result<()> {
     let base = context.model_folder("base")?;
@@ -14,30 +14,19 @@ pub(super) fn run(context: &mut Context<'_>, split: Split, count: usize, reading
     if reading.chat && template.is_none() {
         return Err(Error::Data(format!("{} has no chat template; set task.dialogue.chat = false", base.display())));
     }
-    let context_tokens = policy.decoder.config.context;
-    let reading = Reading { max_tokens: reading.max_tokens.map(|most| most.min(context_tokens / 2)), ..*reading };
+    let reading = Reading { context: policy.decoder.config.context, ..reading.clone() };
     let exclude = match split {
         Split::Train => None,
         Split::HeldOut => Some(context.prompts("train")?),
     };
     context.progress("reading the corpus", 0, 1);
     let corpus = context.corpus()?.clone();
-    let Comparisons { prompts, rows, left_out } = comparisons(
-        &corpus,
-        split == Split::HeldOut,
-        &policy.tokenizer,
-        template.as_ref(),
-        &reading,
-        exclude.as_deref(),
-        count,
-        seed,
-    )?;
+    let Given { prompts, rows, left_out } =
+        given(&corpus, split == Split::HeldOut, &policy.tokenizer, template.as_ref(), &reading, exclude.as_deref(), count, seed)?;
     if rows.is_empty() {
-        return Err(Error::Data(format!(
-            "the corpus gives no comparison for this side ({left_out}): give more, or allow longer ones"
-        )));
+        return Err(Error::Data(format!("the corpus gives no row for this side ({left_out}): give more, or allow longer ones")));
     }
-    tell!("{} comparisons of {} prompts; left out: {left_out}", rows.len(), prompts.len());
+    tell!("{} rows of {} prompts; left out: {left_out}", rows.len(), prompts.len());
     let (mut completions, mut labelled) = (Completions::default(), Labelled::default());
     let mut rankings: Vec<Vec<usize>> = Vec::new();
     for (prompt, verdict) in rows {

@@ -8,9 +8,11 @@ mod evaluate;
 mod exact;
 #[cfg(test)]
 mod exact_tests;
+mod few_shot;
 mod files;
 mod generate;
 mod given;
+mod judge;
 mod population;
 mod pretrained;
 mod prompts;
@@ -29,12 +31,13 @@ pub use context::Context;
 pub use evaluate::{EvaluatedSample, PreferenceRow};
 pub use exact::{ExactReport, OptimalPoint};
 pub use files::{Completions, Labelled, csv_bytes, read_csv, read_json};
+pub use judge::{Compared, JudgedRow, Pair, ShownRow, compared};
 pub use reward_model::RewardModelReport;
 
 use crate::error::Result;
 use crate::plan::{Stage, Work};
 use crate::store::{Manifest, Record, State, Store};
-use crate::tasks::dialogue::Reading;
+use crate::tasks::given::Reading;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -57,8 +60,10 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::PretrainedClassifier {} => pretrained::classifier(&mut context)?,
         Work::Sft { training, seed } => sft::run(&mut context, training, *seed)?,
         Work::SftOnChosen { training, seed } => sft_on_chosen::run(&mut context, training, *seed)?,
-        Work::Given { split, count, multi_turn, chat, max_tokens, seed } => {
-            let reading = Reading { multi_turn: *multi_turn, chat: *chat, max_tokens: *max_tokens };
+        Work::Given { split, count, multi_turn, chat, max_tokens, labelling, seed } => {
+            let (max_tokens, labelling) = (*max_tokens, labelling.clone());
+            // The stage knows its model's context.
+            let reading = Reading { multi_turn: *multi_turn, chat: *chat, max_tokens, context: 0, labelling };
             given::run(&mut context, *split, *count, &reading, *seed)?;
         }
         Work::Classifier { seed } => classifier::run(&mut context, *seed)?,
@@ -77,6 +82,10 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::Reinforce { .. } => reinforce::run(&mut context, &stage.work)?,
         Work::Generate { sampling, seed } => {
             generate::run(&mut context, *sampling, *seed)?;
+        }
+        Work::FewShot { shots, max_new_tokens, seed } => few_shot::run(&mut context, *shots, *max_new_tokens, *seed)?,
+        Work::Judge { judge, subject, best_of_n, truth } => {
+            judge::run(&mut context, judge, *subject, *best_of_n, truth.as_ref())?;
         }
         Work::Evaluate { reward } => evaluate::run(&mut context, reward.as_ref())?,
         Work::Exact { world, beta, best_of_n } => exact::run(&mut context, world, *beta, *best_of_n)?,

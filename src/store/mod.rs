@@ -98,6 +98,11 @@ impl Store {
         self.root.join(&key.0[..2]).join(&key.0)
     }
 
+    /// Where judges keep the answers that cost money: no artifact depends on them alone, and nothing removes them.
+    pub fn judges(&self) -> PathBuf {
+        self.root.join("judges")
+    }
+
     /// The folder where an artifact is made.
     pub fn work(&self, key: &Key) -> WorkFolder {
         WorkFolder::new(self.root.join("work").join(&key.0))

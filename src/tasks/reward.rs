@@ -1,7 +1,7 @@
 //! True rewards: what a task's completions are really worth.
 
 use super::oracle::Oracle;
-use crate::data::builtin;
+use crate::data::builtin::World;
 use crate::error::{Error, Result};
 use crate::models::Tokenizer;
 use crate::models::encoder::{Encoder, probability};
@@ -11,8 +11,8 @@ use std::path::Path;
 
 /// The true reward of a text, in [0, 1].
 pub enum TrueReward {
-    /// The built-in world's exact scorer.
-    Builtin,
+    /// The exact scorer of a built-in world.
+    Builtin(World),
     /// That of a world that can be enumerated.
     Oracle(Box<Oracle>),
     /// Probability of "positive" under a classifier fitted on labels.
@@ -22,6 +22,12 @@ pub enum TrueReward {
 }
 
 impl TrueReward {
+    /// That of a built-in world.
+    pub fn builtin(name: &str) -> Result<Self> {
+        let unknown = || Error::Other(format!("there is no built-in reward builtin:{name}"));
+        World::named(name).map(TrueReward::Builtin).ok_or_else(unknown)
+    }
+
     /// A pretrained classifier with a label that means positive.
     pub fn classifier(folder: &Path, device: &Device) -> Result<Self> {
         let (encoder, tokenizer) = (Encoder::load(folder, device)?, Tokenizer::open(folder)?);
@@ -39,7 +45,7 @@ impl TrueReward {
     /// The reward of every whole text, prompt included.
     pub fn scores(&self, texts: &[String], mut progress: impl FnMut(usize)) -> Result<Vec<f64>> {
         match self {
-            TrueReward::Builtin => Ok(texts.iter().map(|text| builtin::scorer::score(text).reward).collect()),
+            TrueReward::Builtin(world) => Ok(texts.iter().map(|text| world.reward(text)).collect()),
             TrueReward::Oracle(oracle) => texts.iter().map(|text| oracle.reward_of_words(text).map_err(Error::Other)).collect(),
             TrueReward::Linear(classifier) => Ok(texts.iter().map(|text| classifier.probability(text)).collect()),
             TrueReward::Encoder(whole) => {

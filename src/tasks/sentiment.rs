@@ -1,5 +1,6 @@
 //! Controlled sentiment (Rafailov et al. 2023, section 6): continue a review's first words with a positive review.
 
+use crate::data::builtin::World;
 use crate::data::{builtin, reviews};
 use crate::error::{Error, Result};
 use crate::models::Tokenizer;
@@ -29,7 +30,10 @@ pub fn texts(corpus: &Corpus, held_out: bool, seed: u64) -> Result<Texts> {
         Corpus::Builtin(_) => {
             let purpose = if held_out { "held-out reviews" } else { "train reviews" };
             let seed = Stream::new(seed, 0, purpose, 0).below(usize::MAX) as u64;
-            Ok(Texts { reviews: builtin::reviews(seed, BUILTIN_TEXTS), notes: builtin::notes(seed, BUILTIN_TEXTS) })
+            Ok(Texts {
+                reviews: builtin::reviews::reviews(seed, BUILTIN_TEXTS),
+                notes: builtin::reviews::notes(seed, BUILTIN_TEXTS),
+            })
         }
         Corpus::Files(_) => {
             let corpus = labelled(corpus)?;
@@ -59,7 +63,10 @@ pub fn labelled(corpus: &Corpus) -> Result<reviews::Corpus> {
 /// The tokenizer of a corpus: the built-in world's words, or a byte-level BPE trained on its reviews.
 pub fn tokenizer(corpus: &Corpus, texts: &Texts, vocabulary: usize) -> Result<Tokenizer> {
     match corpus {
-        Corpus::Builtin(_) => Tokenizer::words(&builtin::vocabulary()),
+        Corpus::Builtin(name) => {
+            let unknown = || Error::Data(format!("there is no built-in world builtin:{name}"));
+            Tokenizer::words(&World::named(name).ok_or_else(unknown)?.vocabulary())
+        }
         Corpus::Files(_) | Corpus::Hub(_) | Corpus::Oracle(_) => {
             Tokenizer::byte_level_bpe(texts.reviews.iter().take(TOKENIZER_TEXTS).map(String::as_str), vocabulary)
         }

@@ -2,6 +2,7 @@
 //! anything; what is tested is that work is kept, redone where it must be, and always gives the same numbers.
 
 mod corpora;
+mod judging;
 mod methods;
 
 use std::fs;

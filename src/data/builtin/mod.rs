@@ -1,66 +1,66 @@
-//! The built-in world: short movie reviews written from a grammar, with a true reward that is known exactly.
+//! Built-in worlds: texts from grammars, with true rewards that are known exactly. One folder each.
 //!
-//! It stands in for a data set and for human judgement where neither is at hand. Sentiment in it is composed, not counted: negation,
-//! degree, contrast and concession change what words are worth. Texts are lower-case words and punctuation, separated by single
-//! spaces, over a small closed vocabulary. `reviews` writes them, `notes` writes neutral texts of the same world, and
-//! `scorer::score` is the reward, computed by a parser of its own that accepts any text.
-//!
-//! | file | |
-//! |---|---|
-//! | `words` | vocabulary, and the strength of the words that carry an opinion |
-//! | `reviews`, `opinions`, `wording`, `notes` | the writers, with `draft` and `dice` under them |
-//! | `scorer` | the reward, with `parser` and `cursor` (form) and `composition` (meaning) under it |
+//! They stand in for a data set and for human judgement where neither is at hand.
 
-mod composition;
 mod cursor;
 mod dice;
 mod draft;
-mod notes;
-mod opinions;
-mod parser;
-mod reviews;
-pub mod scorer;
-#[cfg(test)]
-mod tests;
-mod wording;
-mod words;
+pub mod posts;
+pub mod questions;
+pub mod reviews;
 
-use std::f64::consts::FRAC_PI_2;
-
-use dice::Dice;
-use draft::Draft;
-pub use words::vocabulary;
-
-/// Fewest and most tokens of a text; its end token comes on top.
-pub const TOKENS: std::ops::RangeInclusive<usize> = 8..=24;
-
-/// `count` reviews of one to four sentences, 8 to 24 tokens each. Review `i` depends only on `seed` and `i`.
-///
-/// Each review has its own chance that an opinion is positive, drawn from Beta(1/2, 1/2): most reviews lean to one side, so their
-/// beginnings tell something of what follows, but not all.
-pub fn reviews(seed: u64, count: usize) -> Vec<String> {
-    (0..count as u64)
-        .map(|index| {
-            let mut dice = Dice::new("review", seed, index);
-            // The square of the sine of a uniform angle has the arcsine distribution, which is Beta(1/2, 1/2).
-            let positivity = (FRAC_PI_2 * dice.unit()).sin().powi(2);
-            write(&mut dice, |draft| reviews::write(draft, positivity))
-        })
-        .collect()
+/// A built-in world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// Movie reviews: `builtin:reviews`, rewarded by `builtin:sentiment`.
+    Reviews,
+    /// Posts and articles with summaries: `builtin:posts` and `builtin:news`, rewarded by `builtin:summary`.
+    Posts,
+    /// Questions with answers: `builtin:questions`, rewarded by `builtin:helpfulness`.
+    Questions,
 }
 
-/// `count` texts about films without any opinion, 8 to 24 tokens each. Note `i` depends only on `seed` and `i`.
-pub fn notes(seed: u64, count: usize) -> Vec<String> {
-    (0..count as u64).map(|index| write(&mut Dice::new("note", seed, index), notes::write)).collect()
-}
+impl World {
+    /// The world of a corpus or of a reward.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "reviews" | "sentiment" => Some(World::Reviews),
+            "posts" | "news" | "summary" => Some(World::Posts),
+            "questions" | "helpfulness" => Some(World::Questions),
+            _ => None,
+        }
+    }
 
-/// The first text that `writer` comes up with of the right length and without repetition. Most are, so this ends after a few tries.
-fn write(dice: &mut Dice, writer: impl Fn(&mut Draft)) -> String {
-    loop {
-        let mut draft = Draft::new(dice);
-        writer(&mut draft);
-        if TOKENS.contains(&draft.len()) && !draft.repeats() {
-            return draft.text();
+    /// Every word that its texts have.
+    pub fn vocabulary(self) -> Vec<&'static str> {
+        match self {
+            World::Reviews => reviews::vocabulary(),
+            World::Posts => posts::vocabulary(),
+            World::Questions => questions::vocabulary(),
+        }
+    }
+
+    /// `count` general texts, for a base model: what is given, and what it learns to write after it. A post's words are given:
+    /// predicting facts that were drawn at random would teach a small model nothing, and keep it from learning to look them up.
+    pub fn pages(self, seed: u64, count: usize) -> Vec<[String; 2]> {
+        let written = |text: String| [String::new(), text];
+        match self {
+            World::Reviews => reviews::reviews(seed, count).into_iter().map(written).collect(),
+            World::Posts => posts::pages(seed, count).into_iter().map(|page| [page.prompt, page.summary]).collect(),
+            World::Questions => questions::pages(seed, count).into_iter().map(written).collect(),
+        }
+    }
+
+    /// The true reward of a whole text, prompt included, in [0, 1].
+    pub fn reward(self, text: &str) -> f64 {
+        match self {
+            World::Reviews => reviews::scorer::score(text).reward,
+            World::Posts => posts::scorer::score(text).reward,
+            // What follows the first answer's mark is the answer: a completion that asks another question answers none.
+            World::Questions => match text.split_once("assistant :") {
+                Some((prompt, answer)) => questions::scorer::score_answer(prompt, answer).reward,
+                None => 0.0,
+            },
         }
     }
 }

@@ -115,6 +115,11 @@ impl Format {
         of_two || matches!(self, Format::Ranking | Format::Judged)
     }
 
+    /// Whether its rows are prompts with what a person wrote after them.
+    pub fn has_demonstrations(self) -> bool {
+        matches!(self, Format::Post | Format::Article | Format::Completion)
+    }
+
     /// Its name in an experiment file.
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]

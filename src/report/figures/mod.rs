@@ -1,6 +1,7 @@
 //! Every figure of a study: one file and one line of [`ALL`] each.
 
 use crate::error::{Doing, Result};
+use crate::report::judged_rows::WinRateRow;
 use crate::report::rows::{BestOfNRow, FrontierRow, OptimumRow, OracleRow, PreferencesRow, SeedsRow, TrainRow};
 use crate::report::theme::kind;
 use canvas::Drawing;
@@ -19,6 +20,7 @@ pub mod lengths;
 pub mod multiples;
 pub mod optimum;
 pub mod oracle;
+pub mod out_of_distribution;
 pub mod overoptimisation;
 pub mod panel;
 pub mod ppo;
@@ -30,6 +32,9 @@ pub mod sweep;
 pub mod swept;
 pub mod tracks;
 pub mod training;
+pub mod win_rates;
+pub mod winrate_steps;
+pub mod winrate_temperature;
 
 /// What the figures are drawn from.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +57,8 @@ pub struct Figures<'a> {
     pub optimum: &'a [OptimumRow],
     /// Rows of seeds.csv.
     pub seeds: &'a [SeedsRow],
+    /// Rows of winrate.csv.
+    pub win_rates: &'a [WinRateRow],
 }
 
 /// Which run a train.csv is of.
@@ -80,8 +87,11 @@ impl RunLabel {
 type Draw = fn(&Figures<'_>) -> Option<Drawing>;
 
 /// Every figure: the name of its files, and what draws it.
-pub const ALL: [(&str, Draw); 14] = [
+pub const ALL: [(&str, Draw); 17] = [
     ("frontier", frontier::draw),
+    ("winrate_temperature", winrate_temperature::draw),
+    ("winrate_steps", winrate_steps::draw),
+    ("out_of_distribution", out_of_distribution::draw),
     ("best_of_n", best_of_n::draw),
     ("preferences", preferences::draw),
     ("sweep", sweep::draw),

@@ -4,7 +4,7 @@ use super::axis::{Axis, Scale, extent, padded, reach, robust};
 use super::canvas::{Align, Drawing, Rect, Text};
 use super::legend::{Entry, legend, legend_height, legend_width};
 use super::panel::Panel;
-use crate::report::theme::{FAINT, INK, Marker, NOTE, TITLE, text_width};
+use crate::report::theme::{FAINT, INK, Marker, NOTE, PAPER, TITLE, mix, text_width};
 use plotters::style::RGBColor;
 
 /// One line of a panel.
@@ -56,6 +56,8 @@ pub struct Plot {
     pub scale: Scale,
     /// A value that a thin line marks.
     pub level: Option<f64>,
+    /// A vertical range of its own, where panels have to be comparable.
+    pub range: Option<(f64, f64)>,
 }
 
 /// How panels are arranged.
@@ -169,6 +171,9 @@ fn ticks(length: f64, pixels: f64) -> usize {
 
 /// The vertical axis of a panel: over all values, or over most where a few are so far off that nothing else could be seen.
 fn vertical(plot: &Plot, ticks: usize) -> Axis {
+    if let Some(range) = plot.range {
+        return Axis::linear(&plot.y, range, ticks);
+    }
     let values: Vec<f64> = plot.curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)).collect();
     if plot.scale == Scale::Log {
         return Axis::log10(&plot.y, values);
@@ -188,8 +193,13 @@ fn draw(on: &mut Drawing, panel: &Panel, plot: &Plot) {
         let (low, high) = panel.x.range();
         panel.line(on, [(low, level), (high, level)], FAINT, 0.8);
     }
+    let bands = plot.curves.iter().filter(|curve| curve.band.len() > 1).count();
     for curve in &plot.curves {
-        panel.band(on, &curve.band, curve.color);
+        panel.one_band_of(bands, on, &curve.band, curve.color);
+        if let [(x, low, high)] = curve.band[..] {
+            // A band of one point has no width, so its interval is a bar.
+            panel.line(on, [(x, low), (x, high)], mix(curve.color, PAPER, 0.35), 0.9);
+        }
     }
     for curve in &plot.curves {
         let points = curve.points.iter().map(|(x, y, _)| (*x, *y));

@@ -123,6 +123,11 @@ impl Panel {
 
     /// A band between two values at every x: `(x, low, high)`, in the order of x.
     pub fn band(&self, on: &mut Drawing, values: &[(f64, f64, f64)], color: RGBColor) {
+        self.one_band_of(1, on, values, color);
+    }
+
+    /// The same, lighter where there are more than four of them, so that bands that lie upon each other hide nothing.
+    pub fn one_band_of(&self, count: usize, on: &mut Drawing, values: &[(f64, f64, f64)], color: RGBColor) {
         let Rect { left, top, right, bottom } = self.plot;
         let inside = |(x, y): Point| (x.clamp(left, right), y.clamp(top, bottom));
         let sound: Vec<_> = values
@@ -132,7 +137,7 @@ impl Panel {
             .collect();
         let there = sound.iter().map(|(_, high)| inside(*high));
         let back = sound.iter().rev().map(|(low, _)| inside(*low));
-        on.area(there.chain(back).collect(), color, 0.16);
+        on.area(there.chain(back).collect(), color, 0.16 * (4.0 / count.max(1) as f64).sqrt().min(1.0));
     }
 
     /// The error bars of a point in pixels, from their half-widths; a bar that the marker hides says nothing and is left out.

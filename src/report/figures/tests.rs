@@ -11,6 +11,7 @@ pub struct Made {
     pub oracle: Vec<OracleRow>,
     pub optimum: Vec<OptimumRow>,
     pub seeds: Vec<SeedsRow>,
+    pub win_rates: Vec<WinRateRow>,
 }
 
 impl Made {
@@ -43,6 +44,7 @@ impl Made {
             oracle: &self.oracle,
             optimum: &self.optimum,
             seeds: &self.seeds,
+            win_rates: &self.win_rates,
         })
     }
 }
@@ -87,6 +89,25 @@ pub fn best(n: usize, reward: f64) -> BestOfNRow {
         win_rate: None,
         ci_low: None,
         ci_high: None,
+    }
+}
+
+pub fn won(method: &str, params: &str, step: u64, temperature: f64, win_rate: f64) -> WinRateRow {
+    WinRateRow {
+        run: format!("{method}-{params}-seed0"),
+        method: method.into(),
+        params: params.into(),
+        step,
+        temperature,
+        task: "summarisation".into(),
+        judge: "true".into(),
+        baseline: "reference".into(),
+        n: 256,
+        win_rate,
+        ci_low: win_rate - 0.05,
+        ci_high: win_rate + 0.05,
+        prompts: 256,
+        ..WinRateRow::default()
     }
 }
 
@@ -171,6 +192,17 @@ fn training_rows() -> Vec<(RunLabel, Vec<TrainRow>)> {
     vec![(label("dpo", "beta=0.1"), rows(false)), (label("ppo", ""), rows(true))]
 }
 
+fn win_rate_rows() -> Vec<WinRateRow> {
+    let mut rows = Vec::new();
+    for temperature in [0.0, 0.5, 1.0] {
+        let rate = 0.6 - 0.1 * temperature;
+        rows.extend([100, 200].map(|step| won("dpo", "beta=0.1", step, temperature, rate)));
+        rows.push(WinRateRow { task: "summarisation-ood".into(), ..won("dpo", "beta=0.1", 200, temperature, 0.4) });
+        rows.push(won("prompting", "", 0, temperature, 0.2));
+    }
+    rows
+}
+
 /// A study with data for every figure.
 pub fn made() -> Made {
     let mut frontier = frontier_rows();
@@ -187,6 +219,7 @@ pub fn made() -> Made {
         oracle: exact.collect(),
         optimum: [0.5, 1.0, 2.0].map(|kl| optimum("exact", kl, 0.6 + 0.1 * kl)).into(),
         seeds: [0, 100, 200].map(|step| seeds("dpo", "beta=0.1", step, 3)).into(),
+        win_rates: win_rate_rows(),
     }
 }
 
@@ -275,6 +308,7 @@ fn odd_values_do_no_harm() {
             best_of_n: vec![best(1, nan), best(0, f64::INFINITY), best(16, 0.5), best(16, 0.5)],
             oracle: vec![exact(nan, Some(nan)), exact(f64::INFINITY, Some(-1.0)), exact(0.0, Some(1e-300)), exact(1.0, None)],
             optimum: vec![optimum("exact", nan, 1.0), optimum("<&", 1.0, f64::INFINITY), optimum("", 1e300, 0.5)],
+            win_rates: odd_win_rates(),
             seeds: vec![SeedsRow { ci_low: nan, kl_mean: f64::INFINITY, ..seeds("", "", 1, 2) }, seeds("<&>", "=;", 0, 9)],
         };
         for (name, draw) in ALL {
@@ -286,4 +320,21 @@ fn odd_values_do_no_harm() {
         let folder = folder();
         made.with(|data| draw_all(data, folder.path())).unwrap();
     }
+}
+
+/// Win rates that no study has, each also out of distribution.
+fn odd_win_rates() -> Vec<WinRateRow> {
+    let (nan, wide) = (f64::NAN, f64::INFINITY);
+    let mut rows = vec![
+        won("dpo", "", 1, 0.0, nan),
+        won("dpo", "", 1, nan, 0.5),
+        won("dpo", "", 2, 0.0, 0.0),
+        won("dpo", "", 3, 1e300, 1.0),
+        won("best_of_n", "n=x;;=", 0, -1.0, 1e300),
+        won("", "", 7, 0.0, -3.0),
+        WinRateRow { ci_low: nan, ci_high: nan, judge: "<&>".into(), ..won("made_up<&>", "a=b", 5, 1.0, 0.5) },
+        WinRateRow { ci_low: -wide, ci_high: wide, baseline: String::new(), ..won("ppo", "", 5, 1.0, 0.5) },
+    ];
+    rows.extend(rows.clone().into_iter().map(|row| WinRateRow { task: "-ood".into(), ..row }));
+    rows
 }

@@ -66,10 +66,16 @@ impl Palette {
         self.kinds.iter().find(|kind| kind.0 == method).map_or(&[], |kind| &kind.1)
     }
 
+    /// Where a run stands in a legend.
+    pub fn place(&self, method: &str, params: &str) -> (usize, usize) {
+        let of_kind = self.kinds.iter().position(|kind| kind.0 == method).unwrap_or(self.kinds.len());
+        (of_kind, self.params(method).iter().position(|one| one == params).unwrap_or(0))
+    }
+
     /// The colour of a run.
     pub fn color(&self, method: &str, params: &str) -> RGBColor {
         let all = self.params(method);
-        shade(look(method).color, all.iter().position(|one| one == params).unwrap_or(0), all.len())
+        shade(look(method).color, self.place(method, params).1, all.len())
     }
 
     /// The settings that tell this run from others of its method, or all of them where it is alone: `β=0.1`.

@@ -162,7 +162,7 @@ fn counting_words_is_not_enough() {
 fn writer_and_scorer_agree_on_signs() {
     for (positivity, good) in [(1.0, true), (0.0, false)] {
         let agree = (0..4_000).filter(|index| {
-            let text = write(&mut Dice::new("signs", 3, *index), |draft| super::reviews::write(draft, positivity));
+            let text = write(&mut Dice::new("signs", 3, *index), |draft| super::writer::write(draft, positivity));
             (score(&text).sentiment > 0.0) == good
         });
         assert!(agree.count() > 3_900);

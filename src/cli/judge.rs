@@ -1,0 +1,101 @@
+//! `dpo-lab judge`
+
+use super::calibrate;
+use super::model::downloads;
+use super::run::Executor;
+use super::status::studies;
+use super::study::{Prepared, prepare};
+use super::{StudyArguments, Voice};
+use crate::error::{Error, Exit, Result};
+use crate::exec;
+use crate::plan::{Kind, Stage, Work};
+use crate::resolve::Fetch;
+use crate::spec;
+use crate::store::{State, Store};
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(Debug, Args)]
+pub(super) struct Judge {
+    /// Study whose completions are judged again; nothing is trained and nothing is drawn
+    #[arg(required_unless_present = "calibrate", conflicts_with = "calibrate")]
+    name: Option<String>,
+    /// File with [judge.*] tables
+    #[arg(long, value_name = "FILE")]
+    with: PathBuf,
+    /// Instead, measure the judges on labelled pairs: files of comparisons, as HH, or builtin:questions
+    #[arg(long, value_name = "DATA", num_args = 1..)]
+    calibrate: Vec<String>,
+    /// Labelled pairs that are used, at most
+    #[arg(long, value_name = "N", default_value_t = 500, requires = "calibrate")]
+    pairs: usize,
+    #[command(flatten)]
+    study: StudyArguments,
+    /// Stages at once; one for each core unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    #[command(flatten)]
+    voice: Voice,
+}
+
+impl Judge {
+    pub(super) fn run(self) -> Result<Exit> {
+        let judges = spec::load_judges(&self.with)?;
+        let Some(name) = &self.name else {
+            let results = &self.study.results.results;
+            return calibrate::run(&judges, &self.with, &self.calibrate, self.pairs, results, self.study.offline);
+        };
+        let store = Store::open(&self.study.results.results)?;
+        for saved in studies(&self.study.results, std::slice::from_ref(name))? {
+            let mut arguments = self.study.clone();
+            let again: Vec<&String> = saved.overrides.iter().filter(|set| !judges.overrides.contains(set)).collect();
+            arguments.set = again.into_iter().chain(&judges.overrides).chain(&self.study.set).cloned().collect();
+            let file = arguments.results.results.join(&saved.study).join(&saved.experiment);
+            let mut bars = downloads();
+            let fetch = if self.study.offline { Fetch::No } else { Fetch::Yes(&mut bars) };
+            let prepared = prepare(&file, &arguments, fetch)?;
+            if let Some(why) = prepared.resolved.unresolved() {
+                return Err(Error::Usage(format!("error: {why}")));
+            }
+            let wanted = judgeable(&prepared, &store)?;
+            let interrupted = Arc::new(AtomicBool::new(false));
+            let flag = Arc::clone(&interrupted);
+            ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).map_err(Error::other)?;
+            let executor = Executor {
+                results: &self.study.results.results,
+                jobs: self.jobs.map_or_else(exec::cores, |jobs| jobs as usize),
+                force: &self.study.force,
+                verbosity: self.voice.verbosity(),
+                interrupted: &interrupted,
+            };
+            return executor.run(&prepared, &store, &wanted);
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Stages of judges whose completions are in the store, with the judges' own models; nothing that would train or draw.
+fn judgeable<'a>(prepared: &'a Prepared, store: &Store) -> Result<Vec<&'a Stage>> {
+    let stages = &prepared.plan.stages;
+    let there = |stage: &&Stage| store.state(&stage.key) == State::Present;
+    let taken_in = |stage: &&Stage| matches!(stage.work, Work::Pretrained {} | Work::PretrainedClassifier {});
+    let ready: Vec<&Stage> = stages.iter().filter(|stage| there(stage) || taken_in(stage)).collect();
+    let has_inputs = |stage: &&Stage| stage.inputs.values().all(|key| ready.iter().any(|one| one.key == *key));
+    let selected = prepared.wanted();
+    let judged: Vec<&Stage> =
+        stages.iter().filter(|stage| stage.work.kind() == Kind::Judge && selected.contains(&stage.key)).collect();
+    let (can, cannot): (Vec<&Stage>, Vec<&Stage>) = judged.into_iter().partition(has_inputs);
+    if can.is_empty() {
+        let what = "has no completions in the store that these judges could compare";
+        let file = &prepared.to_save.experiment;
+        return Err(Error::Usage(format!("error: {} {what}\nhelp: dpo-lab run {file} makes them", prepared.study.name)));
+    }
+    if !cannot.is_empty() {
+        tell!("{} checkpoints have no completions in the store, and are left out", cannot.len());
+    }
+    let needed =
+        |stage: &&Stage| can.iter().any(|judge| judge.key == stage.key || judge.inputs.values().any(|key| *key == stage.key));
+    Ok(stages.iter().filter(needed).collect())
+}

@@ -1,0 +1,182 @@
+//! `[judge.*]`: who compares completions, and what they are compared with.
+
+use super::load::Failure;
+use super::source::{Problem, Sources};
+use super::tree::{self, Table};
+use crate::error::{Doing, Error, Result};
+use crate::judges::Kind;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use toml::de::DeValue;
+
+/// A judge of a study.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    /// Its name in the CSVs: that of its table, unless its table says another.
+    pub name: String,
+    /// Which judge, with its settings.
+    pub kind: Kind,
+}
+
+/// What completions are compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Baseline {
+    /// The data's own completion: the reference summary, or the chosen answer.
+    Data,
+    /// The reference policy at the same temperature.
+    Sft,
+    /// The last checkpoint of a run, at the same temperature or at one of its own.
+    Run {
+        /// Its name or its label.
+        run: String,
+        /// Sampling temperature.
+        temperature: Option<f64>,
+    },
+}
+
+impl Baseline {
+    /// From `reference`, `chosen`, `sft`, `RUN` or `RUN@TEMPERATURE`.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "reference" | "chosen" => Baseline::Data,
+            "sft" => Baseline::Sft,
+            run => {
+                let split = run.rsplit_once('@').and_then(|(run, temperature)| Some((run, temperature.parse().ok()?)));
+                let (run, temperature) = split.map_or((run, None), |(run, temperature)| (run, Some(temperature)));
+                Baseline::Run { run: run.to_owned(), temperature }
+            }
+        }
+    }
+}
+
+/// A file that has nothing but `[judge.*]` tables.
+pub struct JudgeFile {
+    /// The judges, in the order of the file.
+    pub judges: Vec<Judge>,
+    /// The same as `--set` overrides, with paths as seen from the working folder.
+    pub overrides: Vec<String>,
+}
+
+/// Keys whose values are paths, where they are not names.
+const PATHS: [&str; 4] = ["model", "policy", "reference", "prompt"];
+
+/// Reads a file of judges.
+pub fn load_judges(file: &Path) -> Result<JudgeFile> {
+    let unreadable = |error| Error::Usage(format!("error: {error}\nhelp: give a file with [judge.*] tables"));
+    let text = std::fs::read_to_string(file).doing("read", file).map_err(unreadable)?;
+    let mut sources = Sources::default();
+    let read = |sources: &mut Sources| -> Result<Vec<Judge>, Failure> {
+        let mut table = tree::parse(sources, &file.display().to_string(), &text)?;
+        let mut problems = Vec::new();
+        let judges = judges(&mut table, &mut problems)?;
+        if let Some((key, _)) = table.iter().next() {
+            let what = format!("unknown key `{}`", key.get_ref());
+            problems
+                .push(Problem::at(key.span(), what).hint("this file says who judges: it has [judge.*] tables and nothing else"));
+        }
+        if judges.is_empty() && problems.is_empty() {
+            let problem = Problem { span: None, what: format!("{} has no judge", file.display()), hint: None };
+            problems.push(problem.hint(format!("add a table such as [judge.openai]; known: {}", Kind::NAMES.join(", "))));
+        }
+        if problems.is_empty() { Ok(judges) } else { Err(Failure::Problems(problems)) }
+    };
+    let judges = read(&mut sources).map_err(|failure| match failure {
+        Failure::Problems(problems) => sources.render(&problems),
+        Failure::Io(error) => error,
+    })?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let plain: toml::Table = text.parse().map_err(Error::other)?;
+    let tables = plain.get("judge").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let overrides = tables.into_iter().map(|(kind, mut value)| {
+        from_here(&mut value, folder);
+        format!("judge.{kind}={value}")
+    });
+    Ok(JudgeFile { judges, overrides: overrides.collect() })
+}
+
+/// Makes the paths in a judge's table relative to the working folder.
+fn from_here(value: &mut toml::Value, folder: &Path) {
+    match value {
+        toml::Value::Array(items) => items.iter_mut().for_each(|item| from_here(item, folder)),
+        toml::Value::Table(table) => {
+            for (_, value) in table.iter_mut().filter(|(key, _)| PATHS.contains(&key.as_str())) {
+                let path = value.as_str().map(|name| folder.join(name)).filter(|path| path.exists());
+                if let Some(path) = path {
+                    *value = toml::Value::String(path.display().to_string());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes the judges out of the tables, in the order of the file.
+pub(super) fn judges(tables: &mut Table, problems: &mut Vec<Problem>) -> Result<Vec<Judge>, Failure> {
+    let (table, _) = tree::take_table(tables, "judge")?;
+    let mut in_order: Vec<_> = table.iter().collect();
+    in_order.sort_by_key(|(key, _)| key.span().start);
+    let mut found: Vec<Judge> = Vec::new();
+    for (key, value) in in_order {
+        // `reward-model` is a bare key of TOML, and `reward_model` what a hand may type.
+        let kind = key.get_ref().replace('_', "-");
+        if !Kind::NAMES.contains(&kind.as_str()) {
+            let hint = tree::nearest(key.get_ref(), Kind::NAMES);
+            return Err(Problem::at(key.span(), format!("unknown judge `{}`", key.get_ref())).hint(hint).into());
+        }
+        let variants: Vec<&Table> = match value.get_ref() {
+            DeValue::Table(table) => vec![table],
+            DeValue::Array(items) => items.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+            _ => Vec::new(),
+        };
+        if variants.is_empty() {
+            return Err(Problem::at(value.span(), format!("`judge.{}` must be a table", key.get_ref()))
+                .hint(format!("write [judge.{}], or [[judge.{0}]] for several", key.get_ref()))
+                .into());
+        }
+        for variant in variants {
+            let mut own = variant.clone();
+            let name = match own.remove("name") {
+                None => kind.clone(),
+                Some(name) => match name.get_ref().as_str() {
+                    Some(text) if is_plain(text) => text.to_owned(),
+                    _ => {
+                        let what = "a judge's `name` must be a text of one line, without commas";
+                        return Err(Problem::at(name.span(), what)
+                            .hint("it stands in the CSVs, for example \"GPT-4 (S)\"")
+                            .into());
+                    }
+                },
+            };
+            if found.iter().any(|judge| judge.name == name) {
+                let what = format!("two judges are called `{name}`");
+                problems.push(Problem::at(key.span(), what).hint("give each a `name` of its own"));
+            }
+            let kind = Kind::read(&kind, own, key.span())?;
+            let at = |key_of: &str| variant.get(key_of).map_or(key.span(), |value| value.span());
+            let wrong = kind.settings().problems().into_iter();
+            problems.extend(wrong.map(|(of, what, hint)| Problem::at(at(of), what).hint(hint)));
+            found.push(Judge { name, kind });
+        }
+    }
+    Ok(found)
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= 80 && !name.contains(|letter: char| letter.is_control() || letter == ',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_baseline_is_the_data_the_reference_or_a_run_at_a_temperature() {
+        assert_eq!(Baseline::parse("reference"), Baseline::Data);
+        assert_eq!(Baseline::parse("chosen"), Baseline::Data);
+        assert_eq!(Baseline::parse("sft"), Baseline::Sft);
+        let run = |run: &str, temperature| Baseline::Run { run: run.to_owned(), temperature };
+        assert_eq!(Baseline::parse("ppo-targetkl6-seed0"), run("ppo-targetkl6-seed0", None));
+        assert_eq!(Baseline::parse("ppo-targetkl6-seed0@0.25"), run("ppo-targetkl6-seed0", Some(0.25)));
+        assert_eq!(Baseline::parse("odd@name"), run("odd@name", None));
+    }
+}

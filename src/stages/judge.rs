@@ -1,0 +1,275 @@
+//! Stage `judge`: a judge compares completions with others, each pair in both orders.
+
+use super::context::Context;
+use super::evaluate::EvaluatedSample;
+use super::files::{Completions, read_csv, write_csv};
+use crate::error::{Error, Result};
+use crate::judges::{Choice, Kind, Materials, Models, Passage, Question, Subject, Verdict};
+use crate::models::{Policy, Tokenizer};
+use crate::plan::{Stage, Work};
+use crate::spec::Reward;
+use crate::stats::{Outcome, degenerate};
+use crate::store::Store;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Prompts whose texts are kept for people to read.
+const SHOWN: usize = 8;
+
+/// verdicts.csv: one completion against the baseline's after the same prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedRow {
+    /// Index of the prompt.
+    pub prompt: usize,
+    /// Which of its completions.
+    pub sample: usize,
+    /// What became of the completion when it was shown first; blank where the answer could not be read.
+    pub shown_first: Option<Outcome>,
+    /// The same when it was shown second.
+    pub shown_second: Option<Outcome>,
+    /// Its tokens, without an end token.
+    pub tokens: usize,
+    /// Those of the baseline.
+    pub baseline_tokens: usize,
+    /// Whether it repeats itself or says nothing.
+    pub degenerate: bool,
+}
+
+/// shown.csv: texts of the first pairs, for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShownRow {
+    /// Index of the prompt.
+    pub prompt: usize,
+    /// The prompt.
+    pub prompt_text: String,
+    /// The completion.
+    pub completion: String,
+    /// The baseline's.
+    pub baseline: String,
+    /// Why, with the completion shown first.
+    pub reason_first: String,
+    /// Why, with it shown second.
+    pub reason_second: String,
+}
+
+/// A completion and what it is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// Index of the prompt.
+    pub prompt: usize,
+    /// Which of its completions.
+    pub sample: usize,
+    /// The completion.
+    pub completion: Passage,
+    /// The baseline's.
+    pub baseline: Passage,
+}
+
+/// What a stage of this kind compares.
+pub struct Compared {
+    /// Every prompt.
+    pub prompts: Vec<Passage>,
+    /// What the data has after each of them.
+    references: Option<Vec<Passage>>,
+    /// Every pair, by prompt and sample.
+    pub pairs: Vec<Pair>,
+}
+
+/// The pairs that a planned stage compares, from what the store has; nobody is asked.
+pub fn compared(store: &Store, stage: &Stage, device: &Device) -> Result<Compared> {
+    match &stage.work {
+        Work::Judge { subject, best_of_n, .. } => {
+            Compared::read(&Context::reading(store, stage, device, &store.path(&stage.key)), *subject, *best_of_n)
+        }
+        other => Err(Error::Other(format!("a stage of the kind {} compares nothing", other.kind().name()))),
+    }
+}
+
+impl Compared {
+    fn read(context: &Context<'_>, subject: Subject, best_of_n: Option<usize>) -> Result<Self> {
+        let tokenizer = Tokenizer::open(&context.model_folder("reference")?)?;
+        let passage = |tokens: &[u32]| passage(tokens, &tokenizer, subject);
+        let prompts = context.prompts("prompts")?.iter().map(|tokens| plain(tokens, &tokenizer)).collect::<Result<Vec<_>>>()?;
+        let references = if context.has("references") { Some(references(context, prompts.len())?) } else { None };
+        let references =
+            references.map(|all| all.iter().map(|tokens| passage(tokens)).collect::<Result<Vec<_>>>()).transpose()?;
+        let drawn = chosen(context, context.completions("generations")?, best_of_n)?;
+        let against =
+            if context.has("baseline") { Some(by_prompt(&context.completions("baseline")?, prompts.len())) } else { None };
+        let mut pairs = Vec::new();
+        for (prompt, completions) in by_prompt(&drawn, prompts.len()).into_iter().enumerate() {
+            for (sample, tokens) in completions.into_iter().enumerate() {
+                let baseline = match (&against, &references) {
+                    (Some(against), _) => {
+                        let others = &against[prompt];
+                        let other = others.get(sample % others.len().max(1));
+                        passage(other.ok_or_else(|| Error::Other("the baseline has no completion of a prompt".into()))?)?
+                    }
+                    (None, Some(references)) => references[prompt].clone(),
+                    (None, None) => return Err(Error::Other("the plan gave this stage nothing to compare with".into())),
+                };
+                pairs.push(Pair { prompt, sample, completion: passage(&tokens)?, baseline });
+            }
+        }
+        Ok(Compared { prompts, references, pairs })
+    }
+
+    /// Every pair in both orders.
+    pub fn questions(&self, subject: Subject) -> Vec<Question<'_>> {
+        self.pairs
+            .iter()
+            .flat_map(|pair| {
+                let (prompt, reference) = (&self.prompts[pair.prompt], self.references.as_ref().map(|all| &all[pair.prompt]));
+                let ask = |first, second| Question { subject, prompt, first, second, reference };
+                [ask(&pair.completion, &pair.baseline), ask(&pair.baseline, &pair.completion)]
+            })
+            .collect()
+    }
+}
+
+pub(super) fn run(
+    context: &mut Context<'_>,
+    judge: &Kind,
+    subject: Subject,
+    best_of_n: Option<usize>,
+    truth: Option<&Reward>,
+) -> Result<()> {
+    let compared = Compared::read(context, subject, best_of_n)?;
+    let tokenizer = Tokenizer::open(&context.model_folder("reference")?)?;
+    let opened = {
+        let truth = truth.map(|reward| context.true_reward(reward)).transpose()?;
+        let ledger = context.ledger();
+        let materials = Materials { device: context.device, ledger, tokenizer: &tokenizer, truth, models: &Inputs(context) };
+        judge.settings().open(materials)?
+    };
+    let questions = compared.questions(subject);
+    let total = questions.len();
+    let verdicts = opened.judge(&questions, &mut |done| context.progress("judging", done, total))?;
+    let (mut rows, mut shown) = (Vec::new(), Vec::new());
+    for (pair, both) in compared.pairs.iter().zip(verdicts.chunks_exact(2)) {
+        rows.push(JudgedRow {
+            prompt: pair.prompt,
+            sample: pair.sample,
+            shown_first: outcome(&both[0], true),
+            shown_second: outcome(&both[1], false),
+            tokens: pair.completion.tokens.len(),
+            baseline_tokens: pair.baseline.tokens.len(),
+            degenerate: degenerate(&pair.completion.tokens),
+        });
+        if pair.prompt < SHOWN && pair.sample == 0 {
+            shown.push(ShownRow {
+                prompt: pair.prompt,
+                prompt_text: compared.prompts[pair.prompt].text.clone(),
+                completion: pair.completion.text.clone(),
+                baseline: pair.baseline.text.clone(),
+                reason_first: both[0].reason.clone(),
+                reason_second: both[1].reason.clone(),
+            });
+        }
+    }
+    write_csv(&context.folder.join("verdicts.csv"), &rows)?;
+    write_csv(&context.folder.join("shown.csv"), &shown)
+}
+
+/// What a verdict says of the completion, which was shown first or second.
+fn outcome(verdict: &Verdict, shown_first: bool) -> Option<Outcome> {
+    match verdict.choice {
+        Choice::First => Some(if shown_first { Outcome::Win } else { Outcome::Loss }),
+        Choice::Second => Some(if shown_first { Outcome::Loss } else { Outcome::Win }),
+        Choice::Tie => Some(Outcome::Tie),
+        Choice::Unparsed => None,
+    }
+}
+
+/// The judge's models are the stage's inputs.
+struct Inputs<'a, 'b>(&'a Context<'b>);
+
+impl Models for Inputs<'_, '_> {
+    fn policy(&self, role: &str) -> Result<Policy> {
+        self.0.policy(&format!("judge_{role}"))
+    }
+
+    fn folder(&self, role: &str) -> Result<PathBuf> {
+        self.0.model_folder(&format!("judge_{role}"))
+    }
+}
+
+/// A completion as people read it: without control tokens, and without the next turn where a model goes on to write one.
+fn passage(tokens: &[u32], tokenizer: &Tokenizer, subject: Subject) -> Result<Passage> {
+    let whole = plain(tokens, tokenizer)?;
+    if subject != Subject::Dialogue {
+        return Ok(whole);
+    }
+    let turns = ["\n\nHuman:", "human :"];
+    match turns.iter().filter_map(|turn| whole.text.find(turn)).min() {
+        None => Ok(whole),
+        Some(at) => {
+            let text = whole.text[..at].trim_end().to_owned();
+            Ok(Passage { tokens: tokenizer.encode(&text)?, text })
+        }
+    }
+}
+
+/// Tokens and text without control tokens.
+fn plain(tokens: &[u32], tokenizer: &Tokenizer) -> Result<Passage> {
+    let special = tokenizer.special();
+    let tokens: Vec<u32> =
+        tokens.iter().copied().filter(|token| special.start != Some(*token) && !special.ends.contains(token)).collect();
+    Ok(Passage { text: tokenizer.decode(&tokens)?, tokens })
+}
+
+/// The data's own completion of every prompt: the first that is chosen.
+fn references(context: &Context<'_>, prompts: usize) -> Result<Vec<Vec<u32>>> {
+    let (completions, labelled) = (context.completions("references")?, context.labelled("references")?);
+    let mut first: Vec<Option<usize>> = vec![None; prompts];
+    for chosen in labelled.chosen() {
+        if let Some(place) = completions.prompt.get(chosen).and_then(|prompt| first.get_mut(*prompt)) {
+            place.get_or_insert(chosen);
+        }
+    }
+    let of = |chosen: Option<usize>| chosen.and_then(|chosen| completions.tokens.get(chosen).cloned());
+    let all = first.into_iter().map(of).collect::<Option<Vec<_>>>();
+    all.ok_or_else(|| {
+        Error::Data("a held-out prompt has no completion that the data prefers, so nothing can be compared with".into())
+    })
+}
+
+/// Of every prompt's first `best_of_n` completions, the one with the greatest learned reward; all of them otherwise.
+fn chosen(context: &Context<'_>, all: Completions, best_of_n: Option<usize>) -> Result<Completions> {
+    let Some(n) = best_of_n else { return Ok(all) };
+    let scored: Vec<EvaluatedSample> = read_csv(&context.input("evaluation")?.join("samples.csv"))?;
+    let mut best: Vec<(usize, f64)> = Vec::new();
+    let mut seen = 0;
+    for (at, sample) in scored.iter().enumerate() {
+        let learned = sample.proxy_reward.unwrap_or(f64::NEG_INFINITY);
+        let begins = at == 0 || scored[at - 1].prompt != sample.prompt;
+        seen = if begins { 1 } else { seen + 1 };
+        match best.last_mut() {
+            Some(known) if !begins => {
+                if seen <= n && learned > known.1 {
+                    *known = (at, learned);
+                }
+            }
+            _ => best.push((at, learned)),
+        }
+    }
+    let mut kept = Completions::default();
+    for (at, _) in best {
+        kept.prompt.push(all.prompt[at]);
+        kept.tokens.push(all.tokens[at].clone());
+        kept.ended.push(all.ended[at]);
+    }
+    Ok(kept)
+}
+
+/// Completions of each prompt.
+fn by_prompt(completions: &Completions, prompts: usize) -> Vec<Vec<Vec<u32>>> {
+    let mut all = vec![Vec::new(); prompts];
+    for (prompt, tokens) in completions.prompt.iter().zip(&completions.tokens) {
+        if let Some(of) = all.get_mut(*prompt) {
+            of.push(tokens.clone());
+        }
+    }
+    all
+}

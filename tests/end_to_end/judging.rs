@@ -1,0 +1,224 @@
+//! Judges in small studies of the built-in worlds: win rates, other judges afterwards, people, and a judge behind an endpoint.
+
+use super::{Lab, stderr};
+use std::collections::HashMap;
+use std::fs;
+
+/// A study too small to learn anything; `task` and what differs between worlds.
+fn study(task: &str, further: &str) -> String {
+    format!(
+        r#"
+name = "small"
+[model]
+base = "builtin:mini"
+{task}
+labels = "bradley-terry"
+reward_scale = 6.0
+[base]
+steps = 4
+batch_sequences = 8
+max_tokens = 48
+[sft]
+steps = 2
+batch_sequences = 8
+max_tokens = 48
+[reward_model]
+batch_pairs = 8
+[training]
+steps = 4
+batch_pairs = 8
+checkpoint_every = 2
+learning_rate = 1e-3
+warmup_steps = 1
+[method.dpo]
+beta = 0.1
+[method.sft]
+[method.best_of_n]
+n = [1, 4]
+{further}
+[evaluation]
+every = 2
+prompts = 10
+temperature = [0.0, 1.0]
+checkpoint_temperature = [1.0]
+max_new_tokens = 6
+"#
+    )
+}
+
+fn dialogue(further: &str) -> String {
+    study("[task.dialogue]\npairs = 40\n", &format!("[method.prompting]\nshots = [0, 1]\n{further}"))
+}
+
+/// Rows of a CSV of results/small by column.
+fn rows(lab: &Lab, name: &str) -> Vec<HashMap<String, String>> {
+    let path = lab.results().join(name);
+    let mut reader = csv::Reader::from_path(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    reader.deserialize().map(|row| row.expect("a row")).collect()
+}
+
+fn lab(study: &str) -> Lab {
+    let lab = Lab::new();
+    lab.write(study);
+    lab
+}
+
+const CONTRACT: &str = "run,method,params,seed,step,temperature,task,judge,baseline,n,wins,losses,ties,win_rate,ci_low,ci_high,\
+                        order_consistency,length_controlled_win_rate,";
+
+#[test]
+fn every_method_of_a_dialogue_study_is_judged_against_the_chosen_answer() {
+    let lab = lab(&dialogue("[judge.true]\n[judge.length]\n[judge.biased]\nunread = 0.2\n"));
+    lab.run(&[]);
+    let text = fs::read_to_string(lab.results().join("winrate.csv")).expect("winrate.csv");
+    assert!(text.starts_with(CONTRACT), "{text}");
+    let rates = rows(&lab, "winrate.csv");
+    let of = |method: &str, judge: &str| {
+        rates.iter().filter(|row| row["method"] == method && row["judge"] == judge).collect::<Vec<_>>()
+    };
+    // DPO: the reference at step 0 and step 2 at temperature 1, and its last step at both temperatures.
+    let steps: Vec<(&str, &str)> = of("dpo", "true").iter().map(|row| (&row["step"][..], &row["temperature"][..])).collect();
+    assert_eq!(steps, [("0", "1.0"), ("2", "1.0"), ("4", "0.0"), ("4", "1.0")]);
+    assert_eq!(of("prompting", "true").len(), 4, "two numbers of shots at two temperatures");
+    assert_eq!(of("best_of_n", "length").len(), 4);
+    for row in &rates {
+        assert_eq!((&row["task"][..], &row["baseline"][..], &row["n"][..]), ("dialogue", "chosen", "10"));
+        let [wins, losses, ties, n] = ["wins", "losses", "ties", "n"].map(|key| row[key].parse::<usize>().expect("a count"));
+        assert_eq!(wins + losses + ties, n);
+        let [low, rate, high] = ["ci_low", "win_rate", "ci_high"].map(|key| row[key].parse::<f64>().expect("a rate"));
+        assert!(low <= rate && rate <= high && (0.0..=1.0).contains(&rate), "{row:?}");
+        // Judges that score each completion by itself cannot contradict themselves; one that does not read can.
+        assert!(row["judge"] == "biased" || row["order_consistency"] == "1.0", "{row:?}");
+    }
+    assert!(of("dpo", "biased").iter().any(|row| row["position_bias"].parse::<f64>().expect("a bias") > 0.0));
+    let best = rows(&lab, "best_of_n.csv");
+    assert!(best.iter().all(|row| !row["judge"].is_empty() && !row["win_rate"].is_empty()), "{best:?}");
+    let page = fs::read_to_string(lab.results().join("report.html")).expect("report.html");
+    assert!(page.contains("Win rates over temperature") && page.contains("Side by side"));
+    // Nothing is left to do, and nothing is judged twice.
+    assert!(stderr(&lab.run(&[])).contains("nothing to do"));
+}
+
+#[test]
+fn summaries_are_judged_on_news_too_and_against_another_run() {
+    let task = "[task.summarisation]\ndemonstrations = 40\nprompts = 8\ncompletions = 3\nmax_new_tokens = 6\n";
+    let further = "[method.prompting]\n[method.preferred_ft]\n[judge.true]\n[judge.rouge]\n";
+    let lab = lab(&study(task, further));
+    let output = lab.run(&["--set", "evaluation.baseline=[\"reference\", \"sft\", \"dpo-seed0@0.0\"]"]);
+    assert!(!stderr(&output).contains("failed"), "{}", stderr(&output));
+    let rates = rows(&lab, "winrate.csv");
+    let baselines = |run: &str, task: &str| {
+        let mut found: Vec<&str> = rates
+            .iter()
+            .filter(|row| row["method"] == run && row["task"] == task && row["judge"] == "rouge")
+            .map(|row| &row["baseline"][..])
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found.join(" ")
+    };
+    assert_eq!(baselines("preferred_ft", "summarisation"), "dpo-seed0@0.0 reference sft");
+    assert_eq!(baselines("preferred_ft", "summarisation-ood"), "dpo-seed0@0.0 reference sft");
+    assert_eq!(baselines("sft", "summarisation"), "dpo-seed0@0.0 reference", "nothing is compared with itself");
+    let differences = rows(&lab, "winrate_differences.csv");
+    assert!(differences.iter().all(|row| ["better", "worse", "unresolved"].contains(&&row["verdict"][..])));
+}
+
+#[test]
+fn another_judge_looks_at_the_same_completions_without_any_training() {
+    let lab = lab(&dialogue("[judge.true]\n"));
+    lab.run(&[]);
+    let frontier = lab.frontier();
+    fs::write(lab.folder.path().join("others.toml"), "[judge.length]\n[judge.implicit-reward]\nrun = \"dpo-seed0\"\n")
+        .expect("written");
+    let output = lab.lab(&["judge", "small", "--with", "others.toml"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let judges = |lab: &Lab| {
+        let mut found: Vec<String> = rows(lab, "winrate.csv").iter().map(|row| row["judge"].clone()).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.join(" ")
+    };
+    assert_eq!(judges(&lab), "implicit-reward length true");
+    assert_eq!(lab.frontier(), frontier);
+    let log = stderr(&output);
+    assert!(!log.contains("train ") && !log.contains("generate "), "{log}");
+    // The report remembers who judged.
+    let report = lab.lab(&["report", "small"]);
+    assert!(report.status.success(), "{}", stderr(&report));
+    assert_eq!(judges(&lab), "implicit-reward length true");
+}
+
+#[test]
+fn a_calibrated_judge_has_a_corrected_rate() {
+    let lab = lab(&dialogue("[judge.biased]\naccuracy = 0.9\n"));
+    fs::write(lab.folder.path().join("judges.toml"), "[judge.biased]\naccuracy = 0.9\n[judge.true]\n").expect("written");
+    let output = lab.lab(&["judge", "--calibrate", "builtin:questions", "--with", "judges.toml", "--pairs", "300"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let mut reader = csv::Reader::from_reader(&output.stdout[..]);
+    let table: Vec<HashMap<String, String>> = reader.deserialize().map(|row| row.expect("a row")).collect();
+    let number = |at: usize, key: &str| table[at][key].parse::<f64>().expect("a number");
+    assert_eq!((&table[0]["judge"][..], &table[1]["judge"][..]), ("biased", "true"));
+    assert!((number(0, "accuracy") - 0.9).abs() < 0.05, "{table:?}");
+    assert_eq!((number(1, "accuracy"), number(1, "agreement_label"), number(1, "agreement_true")), (1.0, 1.0, 1.0));
+    lab.run(&[]);
+    assert!(rows(&lab, "winrate.csv").iter().all(|row| !row["corrected_win_rate"].is_empty()));
+}
+
+#[test]
+fn people_judge_blinded_packets_and_agree_with_themselves() {
+    let lab = lab(&dialogue("[judge.true]\n"));
+    lab.run(&[]);
+    let output = lab.lab(&["human", "export", "small", "--items", "10", "--double", "0.5", "--only", "dpo*"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let folder = lab.results().join("human");
+    let packets: Vec<_> = fs::read_dir(folder.join("packets")).expect("packets").flatten().map(|entry| entry.path()).collect();
+    let csvs: Vec<_> = packets.iter().filter(|path| path.extension().is_some_and(|end| end == "csv")).collect();
+    assert!(!csvs.is_empty() && packets.iter().any(|path| path.extension().is_some_and(|end| end == "html")));
+    let mut answers = Vec::new();
+    for (at, packet) in csvs.iter().enumerate() {
+        let text = fs::read_to_string(packet).expect("a packet");
+        assert!(!text.contains("dpo"), "a packet says nothing of who wrote what");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut filled = csv::Writer::from_writer(Vec::new());
+        filled.write_record(reader.headers().expect("a header")).expect("written");
+        for row in reader.records() {
+            let row = row.expect("a row");
+            filled.write_record([&row[0], &row[1], &row[2], &row[3], "a"]).expect("written");
+        }
+        let name = packet.file_stem().expect("a name").to_string_lossy().into_owned();
+        let path = lab.folder.path().join(format!("{name}-rater{at}.csv"));
+        fs::write(&path, filled.into_inner().expect("bytes")).expect("written");
+        answers.push(path.display().to_string());
+    }
+    let mut arguments = vec!["human", "import", "small"];
+    arguments.extend(answers.iter().map(String::as_str));
+    let output = lab.lab(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let human = rows(&lab, "human.csv");
+    assert_eq!((human.len(), &human[0]["baseline"][..], &human[0]["judge"][..]), (1, "chosen", "true"), "{human:?}");
+    // Whoever gets an item twice sees it the same way round, so that two who always say "a" agree.
+    assert_eq!(human[0]["human_human_agreement"].parse::<f64>().expect("agreement"), 1.0);
+    let again = lab.lab(&["human", "export", "small"]);
+    assert_eq!(again.status.code(), Some(2), "an export must not overwrite the key of another");
+}
+
+#[test]
+fn mistakes_about_judges_are_found_before_anything_runs() {
+    for (further, wanted) in [
+        ("[judge.opnai]\n", "did you mean `openai`"),
+        ("[judge.openai]\n", "model"),
+        ("[judge.implicit-reward]\nrun = \"ppo\"\n", "no run of this study"),
+        ("[[judge.length]]\n[[judge.length]]\n", "two judges are called `length`"),
+        ("[judge.biased]\naccuracy = 1.5\n", "must lie in [0, 1]"),
+        ("", "nothing measures it without a judge"),
+    ] {
+        let lab = lab(&dialogue(further));
+        let output = lab.lab(&["check", "study.toml"]);
+        assert_eq!(output.status.code(), Some(2), "{further}: {}", stderr(&output));
+        assert!(stderr(&output).contains(wanted), "{further}: {}", stderr(&output));
+    }
+    let lab = lab(&dialogue("[judge.true]\n"));
+    let baseline = lab.lab(&["check", "study.toml", "--set", "evaluation.baseline=[\"ppo\"]"]);
+    assert!(stderr(&baseline).contains("nor a run"), "{}", stderr(&baseline));
+}
