@@ -9,7 +9,11 @@ use dpo_lab::judges::Subject;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Two browsers at once lost what their pages stored, now and then.
+static BROWSER: Mutex<()> = Mutex::new(());
 
 const WIDE: (u32, u32) = (1280, 800);
 const NARROW: (u32, u32) = (390, 844);
@@ -105,6 +109,7 @@ fn complaints(page: &Page, address: &str) -> Vec<String> {
 #[test]
 fn a_packet_is_filled_in_reloaded_saved_and_imported() {
     let Some(browser) = browser_or_skip() else { return };
+    let _one_at_a_time = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let (address, packet, key) = written(folder.path());
     let mut page = Page::start(&browser, folder.path());
@@ -179,6 +184,7 @@ fn a_packet_is_filled_in_reloaded_saved_and_imported() {
 #[test]
 fn a_browser_that_keeps_nothing_is_said_and_the_page_works() {
     let Some(browser) = browser_or_skip() else { return };
+    let _one_at_a_time = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let (address, ..) = written(folder.path());
     let mut page = Page::start(&browser, folder.path());

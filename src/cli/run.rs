@@ -255,18 +255,28 @@ fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&
     say!("{}", written.page.display());
 }
 
-/// Win rates of every run's last checkpoint, one line for each temperature, judge and baseline.
+/// Win rates of every run's last checkpoint over temperature, by the first judge against the first baseline; winrate.csv has all.
 fn print_win_rates(written: &report::Written, width: usize) {
-    let last = |run: &str| written.win_rates.iter().filter(|row| row.run == run).map(|row| row.step).max();
-    let rows: Vec<_> = written.win_rates.iter().filter(|row| last(&row.run) == Some(row.step)).collect();
-    if rows.is_empty() {
-        return;
-    }
-    say!();
-    say!("{:width$}  {:11}  {:>21}  judged by, against, on", "run", "temperature", "win rate");
-    for row in rows {
-        let rate = format!("{:.3} [{:.3}, {:.3}]", row.win_rate, row.ci_low, row.ci_high);
-        say!("{:width$}  {:>11}  {rate:>21}  {}, {}, {}", row.run, row.temperature, row.judge, row.baseline, row.task);
+    let Some(first) = written.win_rates.first() else { return };
+    let (judge, baseline, task) = (&first.judge, &first.baseline, &first.task);
+    let rows: Vec<_> =
+        written.win_rates.iter().filter(|row| (&row.judge, &row.baseline, &row.task) == (judge, baseline, task)).collect();
+    let mut temperatures: Vec<f64> = rows.iter().map(|row| row.temperature).collect();
+    temperatures.sort_by(f64::total_cmp);
+    temperatures.dedup();
+    say!("\nwin rate against {baseline}, judged by {judge}, at temperature:");
+    let header: String = temperatures.iter().map(|temperature| format!("  {temperature:>11}")).collect();
+    say!("{:width$}{header}", "run");
+    let mut runs: Vec<&str> = rows.iter().map(|row| row.run.as_str()).collect();
+    runs.dedup();
+    for run in runs {
+        let last = rows.iter().filter(|row| row.run == run).map(|row| row.step).max();
+        let cell = |temperature: &f64| {
+            let at = rows.iter().find(|row| row.run == run && row.temperature == *temperature && Some(row.step) == last);
+            let text = at.map(|row| format!("{:.2} ± {:.2}", row.win_rate, (row.ci_high - row.ci_low) / 2.0)).unwrap_or_default();
+            format!("  {text:>11}")
+        };
+        say!("{run:width$}{}", temperatures.iter().map(cell).collect::<String>());
     }
 }
 

@@ -6,41 +6,36 @@ use crate::error::{Error, Result};
 use crate::models::Tokenizer;
 use crate::random::Stream;
 
-/// Examples are the shortest of so many that are drawn: a base model's context is small.
-const DRAWN: usize = 32;
+/// Tokens that empty lines between examples may take.
+const SEPARATOR: usize = 8;
 
 pub(super) fn run(context: &mut Context<'_>, shots: usize, max_new_tokens: usize, seed: u64) -> Result<()> {
     let base = context.policy("base")?;
     let prompts = context.prompts("prompts")?;
     let (asked, answers, labelled) = (context.prompts("train")?, context.completions("train")?, context.labelled("train")?);
     let good: Vec<usize> = labelled.chosen().collect();
+    let special = base.tokenizer.special();
+    // Each example may take its share of what the longest prompt and its completion leave of the context.
+    let (longest, context_tokens) = (prompts.iter().map(Vec::len).max().unwrap_or(0), base.decoder.config.context);
+    let room = context_tokens.saturating_sub(longest + max_new_tokens + SEPARATOR) / shots.max(1);
     let order = Stream::new(seed, 0, "examples of prompting", 0).permutation(good.len());
-    let mut drawn: Vec<usize> = order.into_iter().take(DRAWN.max(shots)).map(|at| good[at]).collect();
-    drawn.sort_by_key(|completion| asked[answers.prompt[*completion]].len() + answers.tokens[*completion].len());
-    let examples: Vec<(&[u32], &[u32])> =
-        drawn.iter().take(shots).map(|at| (&asked[answers.prompt[*at]][..], &answers.tokens[*at][..])).collect();
+    let example = |at: usize| (&asked[answers.prompt[good[at]]][..], &answers.tokens[good[at]][..]);
+    let fits = |(prompt, completion): &(&[u32], &[u32])| prompt.len() + completion.len() <= room;
+    let examples: Vec<(&[u32], &[u32])> = order.into_iter().map(example).filter(fits).take(shots).collect();
     if examples.len() < shots {
         return Err(Error::Data(format!(
-            "there are only {} examples for {shots} shots: lower method.prompting.shots",
+            "only {} of {shots} examples fit: beside a prompt of up to {longest} tokens and a completion of {max_new_tokens} each may have \
+             {room} of the {context_tokens} that the model reads; lower method.prompting.shots or evaluation.max_new_tokens",
             examples.len()
         )));
     }
     let before = before(&examples, &base.tokenizer)?;
-    let start = base.tokenizer.special().start;
+    let start = special.start;
     let whole = |prompt: &Vec<u32>| {
         let own = prompt.strip_prefix(&start.into_iter().collect::<Vec<_>>()[..]).unwrap_or(prompt);
         start.into_iter().filter(|_| own.len() < prompt.len()).chain(before.iter().copied()).chain(own.iter().copied()).collect()
     };
     let prompts: Vec<Vec<u32>> = prompts.iter().map(whole).collect();
-    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-    let room = base.decoder.config.context;
-    if longest + max_new_tokens > room {
-        return Err(Error::Data(format!(
-            "{shots} examples, a prompt and a completion of {max_new_tokens} tokens need {} tokens, and the model reads {room}: lower \
-             method.prompting.shots or evaluation.max_new_tokens",
-            longest + max_new_tokens
-        )));
-    }
     write_json(&context.folder.join("prompts.json"), &prompts)
 }
 

@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn hard_labels_follow_the_reward_and_leave_ties_out() {
-        let hard = |rewards| {
+        let hard = |rewards: (f64, f64)| {
             let labelling = Labelling { labels: Labels::Hard, reward_scale: 1.0, label_noise: 0.0 };
             first_is_chosen(rewards.0 - rewards.1, &labelling, Stream::new(0, 0, "", 0))
         };

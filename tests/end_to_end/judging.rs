@@ -3,6 +3,8 @@
 use super::{Lab, stderr};
 use std::collections::HashMap;
 use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A study too small to learn anything; `task` and what differs between worlds.
 fn study(task: &str, further: &str) -> String {
@@ -221,4 +223,59 @@ fn mistakes_about_judges_are_found_before_anything_runs() {
     let lab = lab(&dialogue("[judge.true]\n"));
     let baseline = lab.lab(&["check", "study.toml", "--set", "evaluation.baseline=[\"ppo\"]"]);
     assert!(stderr(&baseline).contains("nor a run"), "{}", stderr(&baseline));
+}
+
+/// Kills a server at the end of a test, however that comes.
+struct Server(std::process::Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `transformers serve` is the nearest thing to a provider that runs on any machine: what is sent to it, and what it answers, is
+/// nobody's idea of the protocol but its own.
+#[test]
+fn a_real_server_is_asked_and_its_answers_are_kept() {
+    let program = std::env::var("DPO_LAB_TRANSFORMERS").unwrap_or_else(|_| "transformers".to_owned());
+    let installed = Command::new(&program).args(["serve", "--help"]).output().is_ok_and(|output| output.status.success());
+    let default = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models/SmolLM2-135M-Instruct");
+    let model = std::env::var_os("DPO_LAB_SMOLLM2").map_or(default, std::path::PathBuf::from);
+    if !installed || !model.join("config.json").is_file() {
+        println!(
+            "skipped: a real judge: give `transformers` with its server in PATH or DPO_LAB_TRANSFORMERS, and SmolLM2 in DPO_LAB_SMOLLM2"
+        );
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let serve = ["serve", &model.display().to_string(), "--host", "127.0.0.1", "--port", &port.to_string()].map(str::to_owned);
+    let child = Command::new(&program).args(serve).env("HF_HUB_OFFLINE", "1").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let _server = Server(child.expect("transformers starts"));
+    let began = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(180), "the server does not listen");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let lab = Lab::new();
+    let judge = format!(
+        "[judge.openai]\nbase_url = \"http://127.0.0.1:{port}/v1\"\nmodel = \"{}\"\nmax_tokens = 60\nconcurrency = 1\ntimeout_s = 120.0\n",
+        model.display()
+    );
+    fs::write(lab.folder.path().join("judges.toml"), judge).expect("written");
+    let ask = || lab.lab(&["judge", "--calibrate", "builtin:questions", "--with", "judges.toml", "--pairs", "3"]);
+    let output = ask();
+    // So small a model seldom ends with a letter; what counts is that it was asked, and understood.
+    assert!(output.status.success() || stderr(&output).contains("none of its answers could be read"), "{}", stderr(&output));
+    let ledger = || {
+        let folder = lab.folder.path().join("results/.store/judges");
+        let files = fs::read_dir(folder).expect("judges").flatten().map(|entry| entry.path());
+        let ledger = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect::<Vec<_>>();
+        fs::read_to_string(&ledger[0]).expect("a ledger")
+    };
+    let first = ledger();
+    assert!(first.lines().count() >= 6 && first.lines().all(|line| line.contains("\"answer\"")), "{first}");
+    ask();
+    assert_eq!(ledger(), first, "nothing is asked twice");
 }

@@ -10,7 +10,6 @@ use super::{Figures, half};
 use crate::report::rows::BestOfNRow;
 use crate::report::theme::{FAINT, INK, PAPER, TITLE, look, mix, shade};
 use plotters::style::RGBColor;
-use std::collections::BTreeSet;
 
 /// N, the value and its 95% interval.
 type Value = (f64, f64, f64, f64);
@@ -81,7 +80,12 @@ fn shown(data: &Figures<'_>) -> Vec<Shown> {
         panel("learned reward (no interval)", "mean learned reward", &learned_reward),
     ];
     let judged = |row: &BestOfNRow| (row.judge.clone().unwrap_or_default(), row.baseline.clone().unwrap_or_default());
-    let judges: BTreeSet<(String, String)> = data.best_of_n.iter().filter(|row| row.win_rate.is_some()).map(judged).collect();
+    let mut judges: Vec<(String, String)> = Vec::new();
+    for found in data.best_of_n.iter().filter(|row| row.win_rate.is_some()).map(judged) {
+        if !judges.contains(&found) {
+            judges.push(found);
+        }
+    }
     for (judge, baseline) in judges {
         let title = fitted(format!("judge: {judge}").trim_end_matches([':', ' ']), TITLE, 0.75 * CELL.0);
         let y = format!("win rate against {}", baseline.replace('_', " "));
@@ -93,10 +97,15 @@ fn shown(data: &Figures<'_>) -> Vec<Shown> {
     panels
 }
 
-/// A line for every task, seed and temperature, by N.
+/// A line for every task, seed and temperature, by N. Of many temperatures, which would hide each other, the lowest above 0 and the
+/// highest are shown.
 fn lines(rows: &[BestOfNRow], value: &dyn Fn(&BestOfNRow) -> Option<Value>) -> Vec<(String, Vec<Value>)> {
+    let mut temperatures: Vec<f64> = rows.iter().map(|row| row.temperature).filter(|at| *at > 0.0).collect();
+    temperatures.sort_by(f64::total_cmp);
+    temperatures.dedup();
+    let ends = [temperatures.first().copied(), temperatures.last().copied()];
     let mut lines: Vec<(String, Vec<Value>)> = Vec::new();
-    for row in rows {
+    for row in rows.iter().filter(|row| temperatures.len() < 3 || ends.contains(&Some(row.temperature))) {
         let Some(value) = value(row).filter(|(n, value, ..)| *n > 0.0 && value.is_finite()) else { continue };
         // Every N is a run of its own; what a line joins is the same draw at growing N.
         let name = format!("{}, seed {}, T={}", row.task, row.seed, row.temperature);

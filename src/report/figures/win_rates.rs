@@ -8,7 +8,6 @@ use crate::report::judged_rows::{OUT_OF_DISTRIBUTION, WinRateRow};
 use crate::report::theme::{FAINT, Marker, TITLE, kind, label};
 use plotters::style::RGBColor;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 /// Dash of the line at a win rate of one half.
 pub const EVEN_DASH: (f64, f64) = (6.0, 4.0);
@@ -28,17 +27,20 @@ pub struct Comparison<'a> {
     pub rows: Vec<&'a WinRateRow>,
 }
 
-/// Rows that can be drawn, by task, judge and baseline. In- and out-of-distribution rows of a task are together.
+/// Rows that can be drawn, by task, judge and baseline in the order of the table. In- and out-of-distribution rows of a task are together.
 pub fn comparisons<'a>(rows: impl IntoIterator<Item = &'a WinRateRow>) -> Vec<Comparison<'a>> {
-    let mut found: BTreeMap<(&str, &str, &str), Vec<&WinRateRow>> = BTreeMap::new();
+    let mut found: Vec<Comparison<'a>> = Vec::new();
     for row in rows.into_iter().filter(|row| row.win_rate.is_finite() && row.temperature.is_finite()) {
-        found.entry((base_task(row), &row.judge, &row.baseline)).or_default().push(row);
+        let (task, judge, baseline) = (base_task(row), &row.judge[..], &row.baseline[..]);
+        match found.iter_mut().find(|one| (one.task, one.judge, one.baseline) == (task, judge, baseline)) {
+            Some(one) => one.rows.push(row),
+            None => found.push(Comparison { task, judge, baseline, rows: vec![row] }),
+        }
     }
-    let comparison = |((task, judge, baseline), mut rows): ((&'a str, &'a str, &'a str), Vec<&'a WinRateRow>)| {
-        rows.sort_by(|a, b| a.run.cmp(&b.run).then(a.temperature.total_cmp(&b.temperature)).then(a.step.cmp(&b.step)));
-        Comparison { task, judge, baseline, rows }
-    };
-    found.into_iter().map(comparison).collect()
+    for one in &mut found {
+        one.rows.sort_by(|a, b| a.run.cmp(&b.run).then(a.temperature.total_cmp(&b.temperature)).then(a.step.cmp(&b.step)));
+    }
+    found
 }
 
 /// The task of a row, without the ending that tells out-of-distribution prompts.

@@ -45,10 +45,31 @@ pub fn posts(seed: u64, count: usize) -> Vec<Post> {
     written("post", seed, count, story::post, Dice::unit)
 }
 
-/// `count` posts with summaries from everywhere: summaries of every quality, many of them poor. Text `i` depends only on `seed`
-/// and `i`.
+/// `count` texts for a base model: posts with summaries from everywhere, of every quality and many poor, and as often posts and
+/// articles that somebody tells again word for word. Copying is learnt from these, long before a model can choose what to copy. Text
+/// `i` depends only on `seed` and `i`.
 pub fn pages(seed: u64, count: usize) -> Vec<Post> {
-    written("page", seed, count, story::post, |dice| dice.unit().sqrt())
+    let page = |index: u64| {
+        let mut dice = Dice::new("page", seed, index);
+        match dice.weighted(&[4, 3, 1]) {
+            0 => {
+                let story = fitting(&mut dice, &story::post);
+                let carelessness = dice.unit().sqrt();
+                Post { prompt: story.prompt(), summary: summary::write(&mut dice, &story, carelessness) }
+            }
+            1 => told_again(&fitting(&mut dice, &story::post)),
+            _ => told_again(&fitting(&mut dice, &story::article)),
+        }
+    };
+    (0..count as u64).map(page).collect()
+}
+
+/// A text, and the same sentences once more.
+fn told_again(story: &Story) -> Post {
+    let prompt = story.prompt();
+    let told = ["post : ", "news : "].iter().find_map(|mark| Some(prompt.split_once(mark)?.1)).unwrap_or(&prompt);
+    let summary = told.trim_end_matches("tl;dr :").trim_end().to_owned();
+    Post { prompt, summary }
 }
 
 /// `count` articles with highlights, out of the distribution of posts: no title, what matters comes first, persons that are rare in

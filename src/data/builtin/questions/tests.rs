@@ -265,8 +265,6 @@ fn vocabulary_is_exactly_what_is_written() {
     let usual: Vec<String> = spoken(exchanges(19, 20_000)).chain(pages(19, 5_000)).collect();
     let written: HashSet<&str> = usual.iter().flat_map(|text| text.split(' ')).collect();
     assert_eq!(written, words.into_iter().collect::<HashSet<_>>());
-    let unusual: Vec<String> = spoken(ood::exchanges(19, 2_000)).collect();
-    assert!(unusual.iter().flat_map(|text| text.split(' ')).all(|word| written.contains(word)));
 }
 
 /// Texts of the world's words, among them its sentences, with or without speakers.

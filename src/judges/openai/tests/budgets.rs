@@ -109,18 +109,18 @@ fn settings_are_read_from_their_table_and_mistakes_are_named() {
     assert!(settings.check().is_ok());
     assert!(read("modell = \"m\"").unwrap_err().to_string().contains("unknown field `modell`"));
     for (line, expected) in [
-        ("", "has no model"),
-        ("base_url = \"https://me:very-secret@host/v1\"", "base_url holds a user name or a password"),
-        ("base_url = \"host/v1\"", "base_url = \"host/v1\" is not an address"),
+        ("", "`model` is missing"),
+        ("base_url = \"https://me:very-secret@host/v1\"", "`base_url` holds a user name or a password"),
+        ("base_url = \"host/v1\"", "`base_url` = \"host/v1\" is not an address"),
         ("base_url = \"ftp://host/v1\"", "is not an address"),
-        ("concurrency = 0", "concurrency must be at least 1"),
-        ("max_tokens = 0", "max_tokens must be at least 1"),
-        ("timeout_s = 0", "timeout_s = 0 must be above 0"),
-        ("timeout_s = nan", "timeout_s = NaN must be"),
-        ("temperature = -1", "temperature = -1 must be from 0 to 2"),
-        ("max_cost = 1.0", "max_cost needs both prices"),
-        ("price_input_per_million = -1", "price_input_per_million = -1 must be a number from 0"),
-        ("max_cost = inf", "max_cost = inf must be a number"),
+        ("concurrency = 0", "`concurrency` must be at least 1"),
+        ("max_tokens = 0", "`max_tokens` must be at least 1"),
+        ("timeout_s = 0", "`timeout_s` = 0 must be above 0"),
+        ("timeout_s = nan", "`timeout_s` = NaN must be"),
+        ("`temperature` = -1", "temperature = -1 must be from 0 to 2"),
+        ("max_cost = 1.0", "`max_cost` needs both prices"),
+        ("`price_input_per_million` = -1", "price_input_per_million = -1 must be a number from 0"),
+        ("max_cost = inf", "`max_cost` = inf must be a number"),
     ] {
         let model = if line.is_empty() { "" } else { "model = \"m\"" };
         let text = read(&format!("{model}\n{line}")).unwrap().check().unwrap_err().to_string();
