@@ -146,6 +146,11 @@ pub trait JudgeSettings {
     /// Puts the template's text in its file's place; only judges that name a template are asked to.
     fn set_template(&mut self, _: String) {}
 
+    /// Whether it measures completions by the data's own, so that these cannot be its baseline.
+    fn measures_by_reference(&self) -> bool {
+        false
+    }
+
     /// Keys that change no verdict.
     fn unkeyed(&self) -> &'static [&'static str] {
         &[]

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct Rouge {}
 
 impl JudgeSettings for Rouge {
+    fn measures_by_reference(&self) -> bool {
+        true
+    }
+
     fn open(&self, _: Materials<'_>) -> Result<Box<dyn Judge>> {
         Ok(Box::new(Overlap))
     }

@@ -46,7 +46,8 @@ impl Graph<'_> {
                 Some(self.drawn_of(run, drawn.set, at)?)
             }
         };
-        if (against.is_none() && references.is_none()) || against.as_ref() == Some(&drawn.generations) {
+        let itself = against.is_none() && judge.kind.settings().measures_by_reference();
+        if itself || (against.is_none() && references.is_none()) || against.as_ref() == Some(&drawn.generations) {
             // Nothing to compare with, or it is itself.
             return None;
         }

@@ -194,7 +194,12 @@ impl Graph<'_> {
         let label = format!("prompting with {shots} examples");
         let mut prompts = shared.prompts.clone();
         if shots > 0 {
-            let work = Work::FewShot { shots, max_new_tokens: self.study.evaluation.max_new_tokens, seed: self.study.seed };
+            let work = Work::FewShot {
+                shots,
+                max_new_tokens: self.study.evaluation.max_new_tokens,
+                reward: self.study.task.reward().map(without_place),
+                seed: self.study.seed,
+            };
             let inputs = [("base", &shared.base), ("prompts", &prompts), ("train", &references.train)];
             prompts = self.add(format!("{shots}-shot prompts"), work, &inputs);
         }

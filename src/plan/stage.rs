@@ -162,6 +162,9 @@ pub enum Work {
         shots: usize,
         /// Longest completion that follows, for which there must be room.
         max_new_tokens: usize,
+        /// The true reward, where it is known: the best of some examples are taken then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reward: Option<Reward>,
         /// The study's seed.
         seed: u64,
     },

@@ -2,10 +2,11 @@
 
 use super::collect::{Collected, Collection, Verdicts};
 use super::html::Section;
-use super::judged_rows::WinRateRow;
+use super::judged_rows::{OUT_OF_DISTRIBUTION, SideBySideRow, WinRateRow};
 use super::page::{Tables, drawn, table};
 use super::side_by_side::{self, Said, SideBySide};
 use crate::plan::PromptSet;
+use crate::stages::ShownRow;
 use std::path::PathBuf;
 
 /// Pairs of each run that are shown side by side.
@@ -45,17 +46,19 @@ pub fn sections(collection: &Collection<'_>, tables: &Tables<'_>, figures: &[Pat
     sections
 }
 
-/// Win rates of every run's last checkpoint.
+/// Win rates of every run's last checkpoint on the task's own prompts, at the lowest and the highest temperature.
 fn rates(rows: &[WinRateRow]) -> Section {
+    let temperatures = || rows.iter().map(|row| row.temperature);
+    let ends = [temperatures().fold(f64::INFINITY, f64::min), temperatures().fold(f64::NEG_INFINITY, f64::max)];
+    let shown = |row: &&WinRateRow| ends.contains(&row.temperature) && !row.task.ends_with(OUT_OF_DISTRIBUTION);
     let later = |a: &WinRateRow, b: &WinRateRow| {
         (&a.run, &a.task, &a.judge, &a.baseline) == (&b.run, &b.task, &b.judge, &b.baseline) && b.step > a.step
     };
-    let last = rows.iter().filter(|row| !rows.iter().any(|other| later(row, other)));
+    let last = rows.iter().filter(shown).filter(|row| !rows.iter().any(|other| later(row, other)));
     let share = |value: Option<f64>| value.map(|value| format!("{value:.3}")).unwrap_or_default();
     let cells = |row: &WinRateRow| {
         vec![
             row.run.clone(),
-            row.task.clone(),
             row.temperature.to_string(),
             row.judge.clone(),
             row.baseline.clone(),
@@ -71,7 +74,6 @@ fn rates(rows: &[WinRateRow]) -> Section {
     };
     let header = [
         "run",
-        "task",
         "temperature",
         "judge",
         "baseline",
@@ -89,7 +91,7 @@ fn rates(rows: &[WinRateRow]) -> Section {
          baseline's, and 1/2 otherwise. Intervals are Wilson's with the effective number of pairs of a variance that is clustered by \
          prompt, conditional on the trained policies. Beside the rate: how often both orders agree; how much more often what is shown \
          first is preferred; the rate at equal length; where the judge was calibrated, the rate corrected for its errors; and the share \
-         of completions that are empty or repeat themselves."
+         of completions that are empty or repeat themselves. winrate.csv has every temperature, checkpoint and prompt set."
             .to_owned(),
     ];
     paragraphs.extend(resolution(rows));
@@ -107,7 +109,7 @@ fn rates(rows: &[WinRateRow]) -> Section {
 
 /// What differences the number of prompts can resolve.
 fn resolution(rows: &[WinRateRow]) -> Option<String> {
-    let prompts = rows.iter().map(|row| row.prompts).min()?;
+    let prompts = rows.iter().map(|row| row.prompts).filter(|prompts| *prompts > 0).min()?;
     let least = crate::stats::resolvable(prompts, 0.5);
     Some(format!(
         "{prompts} prompts resolve a difference from 1/2 of about {least:.2} with 80% power; a smaller one stays unresolved more often \
@@ -150,7 +152,8 @@ fn samples(collection: &Collection<'_>) -> Option<Section> {
     let names: Vec<String> = collection.runs.iter().map(|collected| collected.run.label().to_owned()).collect();
     for (collected, name) in collection.runs.iter().zip(&names) {
         let Some(verdicts) = lowest(collected) else { continue };
-        for shown in verdicts.shown.iter().take(SHOWN_A_RUN) {
+        // Equal texts have nothing to show.
+        for shown in verdicts.shown.iter().filter(|shown| shown.completion != shown.baseline).take(SHOWN_A_RUN) {
             let pair = verdicts.rows.iter().find(|row| row.prompt == shown.prompt && row.sample == 0);
             rows.push(SideBySide {
                 prompt: &shown.prompt_text,
@@ -166,6 +169,34 @@ fn samples(collection: &Collection<'_>) -> Option<Section> {
         }
     }
     side_by_side::section(&rows)
+}
+
+/// side_by_side.csv: the first pairs of every run's last checkpoint at its lowest temperature, by the first judge.
+pub fn rows(collection: &Collection<'_>) -> Vec<SideBySideRow> {
+    let of_run = |collected: &Collected<'_>| {
+        let verdicts = lowest(collected)?;
+        let row = |shown: &ShownRow| {
+            let pair = verdicts.rows.iter().find(|row| row.prompt == shown.prompt && row.sample == 0);
+            SideBySideRow {
+                run: collected.run.name.clone(),
+                step: verdicts.drawn.step,
+                temperature: verdicts.drawn.temperature,
+                judge: collection.study.judges[verdicts.judge].name.clone(),
+                baseline: verdicts.baseline.to_owned(),
+                prompt: shown.prompt,
+                prompt_text: shown.prompt_text.clone(),
+                completion: shown.completion.clone(),
+                baseline_text: shown.baseline.clone(),
+                shown_first: pair.and_then(|row| row.shown_first),
+                shown_second: pair.and_then(|row| row.shown_second),
+                reason_first: shown.reason_first.clone(),
+                reason_second: shown.reason_second.clone(),
+                degenerate: pair.is_some_and(|row| row.degenerate),
+            }
+        };
+        Some(verdicts.shown.iter().map(row).collect::<Vec<_>>())
+    };
+    collection.runs.iter().filter_map(of_run).flatten().collect()
 }
 
 /// The first judge's verdicts on a run's last checkpoint at its lowest temperature.

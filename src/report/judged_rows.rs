@@ -1,5 +1,6 @@
 //! The rows of CSVs about judges: winrate.csv, winrate_differences.csv and published.csv. Their columns are a contract.
 
+use crate::stats::Outcome;
 use serde::{Deserialize, Serialize};
 
 /// What ends the name of a task whose prompts are out of distribution: `summarisation-ood`.
@@ -34,13 +35,17 @@ pub struct WinRateRow {
     pub losses: usize,
     /// Pairs that are neither.
     pub ties: usize,
-    /// Mean pair score: 1 for a win, 1/2 for a tie, 0 for a loss.
+    /// Mean pair score: 1 for a win, 1/2 for a tie, 0 for a loss; NaN, which is blank in the file, where no answer could be read.
+    #[serde(with = "super::blank")]
     pub win_rate: f64,
     /// Lower end of its 95% interval.
+    #[serde(with = "super::blank")]
     pub ci_low: f64,
     /// Upper end of its 95% interval.
+    #[serde(with = "super::blank")]
     pub ci_high: f64,
     /// Share of pairs on which both orders agree.
+    #[serde(with = "super::blank")]
     pub order_consistency: f64,
     /// Win rate at equal length, where it could be fitted.
     pub length_controlled_win_rate: Option<f64>,
@@ -49,6 +54,7 @@ pub struct WinRateRow {
     /// Upper end of its 95% interval.
     pub length_controlled_ci_high: Option<f64>,
     /// How much more often the judge takes what it is shown first.
+    #[serde(with = "super::blank")]
     pub position_bias: f64,
     /// Win rate corrected for the judge's errors (Rogan and Gladen 1978), where it was calibrated.
     pub corrected_win_rate: Option<f64>,
@@ -93,6 +99,39 @@ pub struct DifferenceRow {
     pub prompts: usize,
     /// `better` or `worse`, said of the first, or `unresolved`.
     pub verdict: String,
+}
+
+/// side_by_side.csv: a completion beside what it was compared with, and what a judge said (tables 4 to 10 of the paper).
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct SideBySideRow {
+    /// Name of the run.
+    pub run: String,
+    /// Optimiser steps taken.
+    pub step: u64,
+    /// Sampling temperature.
+    pub temperature: f64,
+    /// Name of the judge.
+    pub judge: String,
+    /// What the completion was compared with.
+    pub baseline: String,
+    /// Index of the prompt.
+    pub prompt: usize,
+    /// The prompt.
+    pub prompt_text: String,
+    /// What the policy wrote.
+    pub completion: String,
+    /// What it was compared with, in words.
+    pub baseline_text: String,
+    /// What became of the completion when it was shown first; blank where the answer could not be read.
+    pub shown_first: Option<Outcome>,
+    /// The same when it was shown second.
+    pub shown_second: Option<Outcome>,
+    /// The judge's reason, with the completion shown first.
+    pub reason_first: String,
+    /// The same with it shown second.
+    pub reason_second: String,
+    /// Whether the completion is empty or repeats itself.
+    pub degenerate: bool,
 }
 
 /// published.csv: a number that the paper published, beside what a run measured.

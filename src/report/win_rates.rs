@@ -9,19 +9,34 @@ use crate::stats::{JudgedPair, PairedDifference, WinRate, length_controlled, pai
 /// One row for every judged checkpoint.
 pub fn win_rates(collection: &Collection<'_>) -> Vec<WinRateRow> {
     let of_run = |collected: &Collected<'_>| {
-        collected.judged.iter().filter_map(|verdicts| row(collection, collected, verdicts)).collect::<Vec<_>>()
+        collected.judged.iter().map(|verdicts| row(collection, collected, verdicts)).collect::<Vec<_>>()
     };
     collection.runs.iter().flat_map(of_run).collect()
 }
 
-fn row(collection: &Collection<'_>, collected: &Collected<'_>, verdicts: &Verdicts<'_>) -> Option<WinRateRow> {
+/// What is known where no answer could be read.
+const NOTHING: WinRate = WinRate {
+    n: 0,
+    wins: 0,
+    losses: 0,
+    ties: 0,
+    rate: f64::NAN,
+    ci_low: f64::NAN,
+    ci_high: f64::NAN,
+    effective_n: 0.0,
+    order_consistency: f64::NAN,
+    position_bias: f64::NAN,
+    prompts: 0,
+};
+
+fn row(collection: &Collection<'_>, collected: &Collected<'_>, verdicts: &Verdicts<'_>) -> WinRateRow {
     let pairs = pairs(&verdicts.rows);
-    let rate: WinRate = win_rate(&pairs)?;
+    let rate = win_rate(&pairs).unwrap_or(NOTHING);
     let controlled = length_controlled(&pairs);
     let calibration = collection.calibrations[verdicts.judge].as_ref();
-    let corrected = calibration.and_then(|calibration| calibration.corrected(&rate));
+    let corrected = calibration.filter(|_| rate.n > 0).and_then(|calibration| calibration.corrected(&rate));
     let run = collected.run;
-    Some(WinRateRow {
+    WinRateRow {
         run: run.name.clone(),
         method: run.method.name().to_owned(),
         params: run.params(),
@@ -53,7 +68,7 @@ fn row(collection: &Collection<'_>, collected: &Collected<'_>, verdicts: &Verdic
             .map(|row| [row.shown_first, row.shown_second].iter().filter(|o| o.is_none()).count())
             .sum(),
         degenerate_share: verdicts.rows.iter().filter(|row| row.degenerate).count() as f64 / verdicts.rows.len() as f64,
-    })
+    }
 }
 
 /// The name of the task, with what ends it for prompts of another kind.

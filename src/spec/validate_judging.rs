@@ -32,6 +32,10 @@ pub(super) fn judging(study: &Study, check: &mut Checker<'_>) {
     }
     for judge in &study.judges {
         let key = format!("judge.{}", judge.kind.name());
+        let all_data = study.baselines().iter().all(|(_, baseline)| *baseline == Baseline::Data);
+        let itself = judge.kind.settings().measures_by_reference() && all_data;
+        let what = "it measures by the data's own completion, which cannot be its baseline as well";
+        check.that(!itself, &key, what, "add \"sft\" or a run to evaluation.baseline");
         let known = study.task.reward().is_some() || !judge.kind.settings().needs_truth();
         check.that(known, &key, "no true reward of this corpus is known", "use another judge");
         for (_, source) in judge.kind.settings().models() {

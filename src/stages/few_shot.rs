@@ -5,11 +5,20 @@ use super::files::write_json;
 use crate::error::{Error, Result};
 use crate::models::Tokenizer;
 use crate::random::Stream;
+use crate::spec::Reward;
 
+/// Where a true reward is known, the best of so many examples are taken: whoever writes a prompt takes good ones.
+const CANDIDATES: usize = 64;
 /// Tokens that empty lines between examples may take.
 const SEPARATOR: usize = 8;
 
-pub(super) fn run(context: &mut Context<'_>, shots: usize, max_new_tokens: usize, seed: u64) -> Result<()> {
+pub(super) fn run(
+    context: &mut Context<'_>,
+    shots: usize,
+    max_new_tokens: usize,
+    reward: Option<&Reward>,
+    seed: u64,
+) -> Result<()> {
     let base = context.policy("base")?;
     let prompts = context.prompts("prompts")?;
     let (asked, answers, labelled) = (context.prompts("train")?, context.completions("train")?, context.labelled("train")?);
@@ -21,7 +30,16 @@ pub(super) fn run(context: &mut Context<'_>, shots: usize, max_new_tokens: usize
     let order = Stream::new(seed, 0, "examples of prompting", 0).permutation(good.len());
     let example = |at: usize| (&asked[answers.prompt[good[at]]][..], &answers.tokens[good[at]][..]);
     let fits = |(prompt, completion): &(&[u32], &[u32])| prompt.len() + completion.len() <= room;
-    let examples: Vec<(&[u32], &[u32])> = order.into_iter().map(example).filter(fits).take(shots).collect();
+    let mut examples: Vec<(&[u32], &[u32])> = order.into_iter().map(example).filter(fits).take(CANDIDATES.max(shots)).collect();
+    if let Some(reward) = reward {
+        let text = |(prompt, completion): &(&[u32], &[u32])| base.tokenizer.decode(&[*prompt, *completion].concat());
+        let texts = examples.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let rewards = context.true_reward(reward)?.scores(&texts, |_| ())?;
+        let mut order: Vec<usize> = (0..examples.len()).collect();
+        order.sort_by(|one, other| rewards[*other].total_cmp(&rewards[*one]));
+        examples = order.into_iter().map(|at| examples[at]).collect();
+    }
+    examples.truncate(shots);
     if examples.len() < shots {
         return Err(Error::Data(format!(
             "only {} of {shots} examples fit: beside a prompt of up to {longest} tokens and a completion of {max_new_tokens} each may have \

@@ -83,7 +83,9 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::Generate { sampling, seed } => {
             generate::run(&mut context, *sampling, *seed)?;
         }
-        Work::FewShot { shots, max_new_tokens, seed } => few_shot::run(&mut context, *shots, *max_new_tokens, *seed)?,
+        Work::FewShot { shots, max_new_tokens, reward, seed } => {
+            few_shot::run(&mut context, *shots, *max_new_tokens, reward.as_ref(), *seed)?;
+        }
         Work::Judge { judge, subject, best_of_n, truth } => {
             judge::run(&mut context, judge, *subject, *best_of_n, truth.as_ref())?;
         }

@@ -104,24 +104,29 @@ fn every_method_of_a_dialogue_study_is_judged_against_the_chosen_answer() {
 #[test]
 fn summaries_are_judged_on_news_too_and_against_another_run() {
     let task = "[task.summarisation]\ndemonstrations = 40\nprompts = 8\ncompletions = 3\nmax_new_tokens = 6\n";
-    let further = "[method.prompting]\n[method.preferred_ft]\n[judge.true]\n[judge.rouge]\n";
+    let further = "[method.prompting]\n[method.preferred_ft]\n[judge.true]\n[judge.rouge]\n[judge.length]\n";
     let lab = lab(&study(task, further));
     let output = lab.run(&["--set", "evaluation.baseline=[\"reference\", \"sft\", \"dpo-seed0@0.0\"]"]);
     assert!(!stderr(&output).contains("failed"), "{}", stderr(&output));
     let rates = rows(&lab, "winrate.csv");
-    let baselines = |run: &str, task: &str| {
+    let baselines = |run: &str, task: &str, judge: &str| {
         let mut found: Vec<&str> = rates
             .iter()
-            .filter(|row| row["method"] == run && row["task"] == task && row["judge"] == "rouge")
+            .filter(|row| row["method"] == run && row["task"] == task && row["judge"] == judge)
             .map(|row| &row["baseline"][..])
             .collect();
         found.sort_unstable();
         found.dedup();
         found.join(" ")
     };
-    assert_eq!(baselines("preferred_ft", "summarisation"), "dpo-seed0@0.0 reference sft");
-    assert_eq!(baselines("preferred_ft", "summarisation-ood"), "dpo-seed0@0.0 reference sft");
-    assert_eq!(baselines("sft", "summarisation"), "dpo-seed0@0.0 reference", "nothing is compared with itself");
+    assert_eq!(baselines("preferred_ft", "summarisation", "length"), "dpo-seed0@0.0 reference sft");
+    assert_eq!(baselines("preferred_ft", "summarisation-ood", "true"), "dpo-seed0@0.0 reference sft");
+    assert_eq!(baselines("sft", "summarisation", "true"), "dpo-seed0@0.0 reference", "nothing is compared with itself");
+    assert_eq!(
+        baselines("preferred_ft", "summarisation", "rouge"),
+        "dpo-seed0@0.0 sft",
+        "the reference is what rouge measures by"
+    );
     let differences = rows(&lab, "winrate_differences.csv");
     assert!(differences.iter().all(|row| ["better", "worse", "unresolved"].contains(&&row["verdict"][..])));
 }
@@ -212,6 +217,7 @@ fn mistakes_about_judges_are_found_before_anything_runs() {
         ("[judge.openai]\n", "model"),
         ("[judge.implicit-reward]\nrun = \"ppo\"\n", "no run of this study"),
         ("[[judge.length]]\n[[judge.length]]\n", "two judges are called `length`"),
+        ("[judge.rouge]\n", "cannot be its baseline as well"),
         ("[judge.biased]\naccuracy = 1.5\n", "must lie in [0, 1]"),
         ("", "nothing measures it without a judge"),
     ] {
@@ -223,6 +229,12 @@ fn mistakes_about_judges_are_found_before_anything_runs() {
     let lab = lab(&dialogue("[judge.true]\n"));
     let baseline = lab.lab(&["check", "study.toml", "--set", "evaluation.baseline=[\"ppo\"]"]);
     assert!(stderr(&baseline).contains("nor a run"), "{}", stderr(&baseline));
+}
+
+/// Says why a test does not run, past the test runner's capture.
+fn skipped(why: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// Kills a server at the end of a test, however that comes.
@@ -244,8 +256,8 @@ fn a_real_server_is_asked_and_its_answers_are_kept() {
     let default = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models/SmolLM2-135M-Instruct");
     let model = std::env::var_os("DPO_LAB_SMOLLM2").map_or(default, std::path::PathBuf::from);
     if !installed || !model.join("config.json").is_file() {
-        println!(
-            "skipped: a real judge: give `transformers` with its server in PATH or DPO_LAB_TRANSFORMERS, and SmolLM2 in DPO_LAB_SMOLLM2"
+        skipped(
+            "a real judge: give `transformers` with its server in PATH or DPO_LAB_TRANSFORMERS, and SmolLM2 in DPO_LAB_SMOLLM2",
         );
         return;
     }
@@ -278,4 +290,86 @@ fn a_real_server_is_asked_and_its_answers_are_kept() {
     assert!(first.lines().count() >= 6 && first.lines().all(|line| line.contains("\"answer\"")), "{first}");
     ask();
     assert_eq!(ledger(), first, "nothing is asked twice");
+}
+
+/// The first rows of a packed file with their posts cut, so that they fit a small context; in the lab's folder under the same name.
+fn shortened(lab: &Lab, file: &std::path::Path) {
+    use std::io::Read as _;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(fs::File::open(file).expect("a file")).read_to_string(&mut text).expect("JSON Lines");
+    let row = |line: &str| {
+        let mut row: serde_json::Value = serde_json::from_str(line).expect("a row");
+        let post = if row["info"].is_object() { &mut row["info"]["post"] } else { &mut row["post"] };
+        *post = post.as_str().map_or("", |post| &post[..post.floor_char_boundary(200)]).into();
+        row.to_string() + "\n"
+    };
+    let name = file.file_stem().expect("a name");
+    fs::write(lab.folder.path().join(name), text.lines().take(300).map(row).collect::<String>()).expect("written");
+}
+
+/// Real posts with people's summaries and comparisons, and a model that knows nothing of them: what is tested is that every row finds
+/// its place.
+#[test]
+fn real_posts_are_summarised_and_judged() {
+    let shared = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let (data, model) = (shared.join("data"), shared.join("models/stories260k-hf"));
+    if !data.is_dir() || !model.is_dir() {
+        skipped("real data is not there");
+        return;
+    }
+    let study = format!(
+        r#"
+name = "small"
+[model]
+base = {:?}
+[task.summarisation]
+corpus = ["tldr_sft_train.jsonl", "tldr_sft_test.jsonl"]
+comparisons = "tldr_comparisons_ai_judged.jsonl"
+max_prompt_tokens = 400
+max_completion_tokens = 60
+[sft]
+steps = 2
+batch_sequences = 4
+[reward_model]
+batch_pairs = 4
+[training]
+steps = 2
+batch_pairs = 4
+checkpoint_every = 2
+learning_rate = 1e-4
+[method.dpo]
+[method.prompting]
+[evaluation]
+every = 2
+prompts = 4
+max_new_tokens = 8
+temperature = [0.25]
+baseline = ["reference", "sft"]
+[judge.rouge]
+[judge.reward-model]
+[judge.language-model]
+model = {:?}
+[judge.implicit-reward]
+run = "dpo-seed0"
+"#,
+        model.display().to_string(),
+        model.display().to_string(),
+    );
+    let lab = lab(&study);
+    for name in ["tldr_sft_train", "tldr_sft_test", "tldr_comparisons_ai_judged"] {
+        shortened(&lab, &data.join(format!("{name}.jsonl.gz")));
+    }
+    lab.run(&[]);
+    let rates = rows(&lab, "winrate.csv");
+    let judged = |judge: &str, baseline: &str| {
+        rates.iter().filter(|row| row["judge"] == judge && row["baseline"] == baseline && row["method"] == "dpo").count()
+    };
+    assert_eq!((judged("rouge", "sft"), judged("rouge", "reference")), (1, 0), "the reference policy is no rival of itself");
+    assert_eq!((judged("reward-model", "reference"), judged("implicit-reward", "sft")), (2, 1));
+    // So small a context takes no question with a post: that is counted, not hidden.
+    let unread =
+        rates.iter().filter(|row| row["judge"] == "language-model").map(|row| row["unparsed"].parse::<usize>().expect("a count"));
+    assert!(unread.sum::<usize>() > 0, "{rates:?}");
+    let page = fs::read_to_string(lab.results().join("report.html")).expect("report.html");
+    assert!(!page.contains("Side by side"), "other people's posts stay out of the page");
 }

@@ -188,17 +188,17 @@ impl Client {
         let kept = "what was answered is kept, and the same command goes on from there";
         match failure {
             // Servers repeat parts of the key here, so their words are left out.
-            Failure::Status { code: 401, .. } => Error::Usage(match &self.key {
+            Failure::Status { code: 401, .. } => Error::Data(match &self.key {
                 Some(_) => format!("the judge at {server} does not accept the key (HTTP 401): check DPO_LAB_JUDGE_API_KEY"),
                 None => format!("the judge at {server} wants a key (HTTP 401): set DPO_LAB_JUDGE_API_KEY"),
             }),
-            Failure::Status { code: 403, .. } => Error::Usage(format!(
+            Failure::Status { code: 403, .. } => Error::Data(format!(
                 "the judge at {server} refuses ({failure}): may the key in DPO_LAB_JUDGE_API_KEY use the model {model:?}?"
             )),
-            Failure::Status { code: 404, .. } => Error::Usage(format!(
+            Failure::Status { code: 404, .. } => Error::Data(format!(
                 "the judge at {server} has no model {model:?}, or base_url is not right ({failure}): {server}/models lists its models"
             )),
-            Failure::Status { code: 300..=399, .. } => Error::Usage(format!(
+            Failure::Status { code: 300..=399, .. } => Error::Data(format!(
                 "the judge at {server} has moved ({failure}): give the address that it sends on to as base_url"
             )),
             Failure::Status { code: 429, may_pass: false, .. } => {
@@ -210,7 +210,7 @@ impl Client {
             Failure::Status { may_pass: true, .. } => {
                 Error::Other(format!("the judge at {server} fails ({failure}), {tries} times: try again later; {kept}"))
             }
-            Failure::Status { .. } => Error::Usage(format!(
+            Failure::Status { .. } => Error::Data(format!(
                 "the judge at {server} does not accept the question ({failure}): check model, temperature and max_tokens in \
                  [judge.openai]"
             )),

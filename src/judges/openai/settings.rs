@@ -64,7 +64,7 @@ impl Settings {
     /// Fails with what is wrong in the table, if anything is. Reads no file.
     pub fn check(&self) -> Result<()> {
         match self.mistake() {
-            Some((_, what, hint)) => Err(Error::Usage(format!("[judge.openai] {what}: {hint}"))),
+            Some((_, what, hint)) => Err(Error::Data(format!("[judge.openai] {what}: {hint}"))),
             None => Ok(()),
         }
     }
@@ -149,7 +149,7 @@ impl Settings {
             return Ok(());
         }
         let server = self.endpoint();
-        Err(Error::Usage(format!(
+        Err(Error::Data(format!(
             "the judge at {server} needs a key: set {KEY_VARIABLE} to it (or to any word, if that server wants none)"
         )))
     }
@@ -163,7 +163,7 @@ impl Key {
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Key>> {
         let Some(value) = variable(KEY_VARIABLE) else { return Ok(None) };
         // Never the value itself in a message.
-        let wrong = || Error::Usage(format!("{KEY_VARIABLE} is not one word of plain characters: set it again"));
+        let wrong = || Error::Data(format!("{KEY_VARIABLE} is not one word of plain characters: set it again"));
         let value = value.into_string().map_err(|_| wrong())?;
         match value.trim() {
             "" => Ok(None),

@@ -94,7 +94,7 @@ impl Templates {
             Some("dialogue") => Some(Fixed::Dialogue),
             Some(name) => {
                 let what = "is neither \"S\", \"C\" nor \"dialogue\", and no file of this name was read";
-                return Err(Error::Usage(format!("[judge.openai] prompt = {name:?} {what}")));
+                return Err(Error::Data(format!("[judge.openai] prompt = {name:?} {what}")));
             }
         };
         let names = match &fixed {
@@ -135,7 +135,7 @@ impl Templates {
         let wrong = |name: &str, asks: &str, other: &str| {
             let what =
                 format!("[judge.openai] prompt = {name:?} asks about {asks}: leave it out, {other}or name a template file");
-            Err(Error::Usage(what))
+            Err(Error::Data(what))
         };
         match (&self.fixed, subject) {
             (None, Subject::Summary) => Ok("S"),
@@ -166,7 +166,7 @@ impl Templates {
         // A filter on a quote could open it again.
         if let Some(position) = quotes.iter().position(|quote| !text.contains(quote)) {
             let variable = ["prompt", "first", "second"][position];
-            return Err(Error::Usage(format!(
+            return Err(Error::Data(format!(
                 "{name}: what the template makes of a question does not hold `{variable}` as it was given: write {{{{ {variable} }}}}, \
                  without filters and conditions"
             )));
@@ -179,7 +179,7 @@ impl Templates {
         let template = self.environment.get_template(name).map_err(Error::other)?;
         let variables = template.undeclared_variables(false);
         if let Some(missing) = ["prompt", "first", "second"].into_iter().find(|name| !variables.contains(*name)) {
-            return Err(Error::Usage(format!(
+            return Err(Error::Data(format!(
                 "{name}: the template of a judge has to hold {{{{ prompt }}}}, {{{{ first }}}} and {{{{ second }}}}: `{missing}` is missing"
             )));
         }
@@ -203,7 +203,7 @@ impl Fixed {
 fn add_own(environment: &mut Environment<'static>, source: &str) -> Result<()> {
     if source.len() > LONGEST_SOURCE {
         let bytes = source.len();
-        return Err(Error::Usage(format!("{OWN}: {bytes} bytes are too many for a template; the most are {LONGEST_SOURCE}")));
+        return Err(Error::Data(format!("{OWN}: {bytes} bytes are too many for a template; the most are {LONGEST_SOURCE}")));
     }
     without_panic(OWN, || environment.add_template_owned(OWN, source.to_owned()))
 }
@@ -215,7 +215,7 @@ fn without_panic<T>(name: &str, run: impl FnOnce() -> Result<T, minijinja::Error
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error,
         Err(_) => {
-            return Err(Error::Usage(format!("{name}: the renderer of templates failed: leave out all but plain variables")));
+            return Err(Error::Data(format!("{name}: the renderer of templates failed: leave out all but plain variables")));
         }
     };
     let what = match error.kind() {
@@ -224,7 +224,7 @@ fn without_panic<T>(name: &str, run: impl FnOnce() -> Result<T, minijinja::Error
         kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
     };
     let line = error.line().map_or(String::new(), |line| format!(", line {line}"));
-    Err(Error::Usage(format!("{name}{line}: this template of a judge is wrong: {what}")))
+    Err(Error::Data(format!("{name}{line}: this template of a judge is wrong: {what}")))
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub(super) fn check_budget(settings: &Settings, spent: Spent, missing: u64, cost
         Some(_) => format!("{missing} more calls at about {cost:.4}"),
         None => format!("{missing} more calls"),
     };
-    Err(Error::Usage(format!(
+    Err(Error::Data(format!(
         "the judge's budget does not reach: {needed} are needed, and of {limit} there are left {}, after {}; raise it, or judge \
          fewer prompts; nothing was asked",
         left(settings, spent),

@@ -108,7 +108,7 @@ fn lines(rows: &[BestOfNRow], value: &dyn Fn(&BestOfNRow) -> Option<Value>) -> V
     for row in rows.iter().filter(|row| temperatures.len() < 3 || ends.contains(&Some(row.temperature))) {
         let Some(value) = value(row).filter(|(n, value, ..)| *n > 0.0 && value.is_finite()) else { continue };
         // Every N is a run of its own; what a line joins is the same draw at growing N.
-        let name = format!("{}, seed {}, T={}", row.task, row.seed, row.temperature);
+        let name = name(row, rows);
         match lines.iter_mut().find(|line| line.0 == name) {
             // A row for every judge repeats the rewards.
             Some(line) if line.1.iter().any(|known| known.0 == value.0) => {}
@@ -120,6 +120,14 @@ fn lines(rows: &[BestOfNRow], value: &dyn Fn(&BestOfNRow) -> Option<Value>) -> V
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
     lines
+}
+
+/// What tells a line from the others: task and seed only where they differ.
+fn name(row: &BestOfNRow, rows: &[BestOfNRow]) -> String {
+    let task = rows.iter().any(|other| other.task != row.task).then(|| row.task.clone());
+    let seed = rows.iter().any(|other| other.seed != row.seed).then(|| format!("seed {}", row.seed));
+    let parts = [task, seed, Some(format!("T={}", row.temperature))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Best-of-N by N, a curve for every task, seed and temperature: at temperature 1, or at all where there is none at 1.

@@ -117,9 +117,9 @@ fn settings_are_read_from_their_table_and_mistakes_are_named() {
         ("max_tokens = 0", "`max_tokens` must be at least 1"),
         ("timeout_s = 0", "`timeout_s` = 0 must be above 0"),
         ("timeout_s = nan", "`timeout_s` = NaN must be"),
-        ("`temperature` = -1", "temperature = -1 must be from 0 to 2"),
+        ("temperature = -1", "`temperature` = -1 must be from 0 to 2"),
         ("max_cost = 1.0", "`max_cost` needs both prices"),
-        ("`price_input_per_million` = -1", "price_input_per_million = -1 must be a number from 0"),
+        ("price_input_per_million = -1", "`price_input_per_million` = -1 must be a number from 0"),
         ("max_cost = inf", "`max_cost` = inf must be a number"),
     ] {
         let model = if line.is_empty() { "" } else { "model = \"m\"" };
