@@ -145,12 +145,12 @@ pub fn resolve(study: &Study, folder: &dyn Fn(&str) -> PathBuf, fetch: Fetch<'_>
     for judge in &study.judges {
         for (role, source) in judge.kind.settings().models() {
             if let Source::Named(name) = source {
-                let found = finder.model(&format!("judge.{}.{role}", judge.kind.name()), name)?;
+                let found = finder.model(&format!("{}.{}.{role}", judge.table, judge.kind.name()), name)?;
                 judges.insert((judge.name.clone(), role.to_owned()), found);
             }
         }
         if let Some(path) = judge.kind.settings().template() {
-            let key = format!("judge.{}.prompt", judge.kind.name());
+            let key = format!("{}.{}.prompt", judge.table, judge.kind.name());
             let path = folder(&key).join(path);
             let unreadable = |error| Error::Data(format!("cannot read {}: {error}", path.display()));
             let text = std::fs::read_to_string(&path).map_err(unreadable).map_err(|error| (key, error))?;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::judges::Kind;
 use crate::judges::openai::{Estimate, OpenAi};
 use crate::plan::{Stage, Work};
+use crate::spec::Task;
 use crate::stages::compared;
 use crate::store::{State, Store};
 use burn::tensor::Device;
@@ -13,8 +14,6 @@ use std::sync::atomic::AtomicBool;
 
 /// Bytes of a token of English, about.
 const BYTES_PER_TOKEN: usize = 4;
-/// Tokens of a prompt that is not known yet.
-const PROMPT_TOKENS: usize = 256;
 
 /// One judge's part.
 pub(super) struct Bill {
@@ -42,7 +41,7 @@ pub(super) fn check(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Re
 pub(super) fn bills(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Result<Vec<Bill>> {
     let mut bills: Vec<Bill> = Vec::new();
     for stage in wanted.iter().filter(|stage| store.state(&stage.key) != State::Present) {
-        let Work::Judge { judge: Kind::OpenAi(settings), subject, .. } = &stage.work else { continue };
+        let Work::Judge { judge: Kind::OpenAi(settings), subject, best_of_n, .. } = &stage.work else { continue };
         let judge = OpenAi::open(settings, &store.judges(), Arc::new(AtomicBool::new(false)))?;
         let there = stage.inputs.values().all(|key| store.state(key) == State::Present);
         let estimate = if there {
@@ -50,8 +49,10 @@ pub(super) fn bills(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Re
             judge.cost_of(&compared.questions(*subject))?
         } else {
             let evaluation = &prepared.study.evaluation;
-            let questions = 2 * evaluation.prompts * evaluation.samples_per_prompt;
-            let bytes = BYTES_PER_TOKEN * (PROMPT_TOKENS + 2 * evaluation.max_new_tokens);
+            let samples = if best_of_n.is_some() { 1 } else { evaluation.samples_per_prompt };
+            let questions = 2 * evaluation.prompts * samples;
+            let [prompt, completion] = longest(&prepared.study.task);
+            let bytes = BYTES_PER_TOKEN * (prompt + completion.max(evaluation.max_new_tokens) + evaluation.max_new_tokens);
             judge.estimate(*subject, questions, bytes as f64)?
         };
         let named = prepared.study.judges.iter().find(|one| stage.label.starts_with(&format!("{} of ", one.name)));
@@ -70,6 +71,16 @@ pub(super) fn bills(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Re
         }
     }
     Ok(bills)
+}
+
+/// Longest prompt and completion of the data in tokens: an estimate from these is an upper bound.
+fn longest(task: &Task) -> [usize; 2] {
+    match task {
+        Task::Summarisation(task) => task.max_tokens,
+        Task::Dialogue(task) => [task.max_prompt_tokens, task.max_completion_tokens],
+        Task::Sentiment(task) => [task.prefix_tokens[1], task.max_new_tokens],
+        Task::Oracle(task) => [2, task.world.length],
+    }
 }
 
 impl Bill {

@@ -2,7 +2,7 @@
 
 use super::model::downloads;
 use crate::data::formats::{Example, Options, Prompt, Turns, examples, transcript};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Doing, Error, Exit, Result};
 use crate::judges::{Choice, Materials, Models, Passage, Question, Source, Subject};
 use crate::models::{Policy, Tokenizer};
 use crate::random::Stream;
@@ -37,9 +37,17 @@ pub(super) fn run(judges: &JudgeFile, file: &Path, data: &[String], most: usize,
         let unparsed = verdicts.len() - read.len();
         let found = calibrate(&read)
             .ok_or_else(|| Error::Other(format!("{}: none of its answers could be read, so nothing was measured", judge.name)))?;
-        let json = serde_json::to_vec_pretty(&found).map_err(Error::other)?;
-        std::fs::create_dir_all(store.judges()).map_err(Error::other)?;
-        write_atomically(&store.judges().join(calibration_file(&judge.kind)), &json)?;
+        std::fs::create_dir_all(store.judges()).doing("create", &store.judges())?;
+        let mut kind = judge.kind.clone();
+        crate::judges::read_template(&mut kind, folder)?;
+        for subject in Subject::ALL {
+            let of_subject = verdicts.iter().zip(&pairs).filter(|(_, labelled)| labelled.subject == subject);
+            let read: Vec<JudgedPair> = of_subject.filter_map(|(pair, _)| pair.as_ref().ok().copied()).collect();
+            if let Some(found) = calibrate(&read) {
+                let json = serde_json::to_vec_pretty(&found).map_err(Error::other)?;
+                write_atomically(&store.judges().join(calibration_file(&kind, subject)), &json)?;
+            }
+        }
         let outcomes = verdicts.iter().map(|pair| pair.as_ref().ok().map(JudgedPair::outcome)).collect();
         measured.push((judge.name.clone(), found, outcomes, unparsed));
     }
@@ -82,10 +90,14 @@ fn verdicts(
         }
     };
     let truth = if kind.settings().needs_truth() && builtin { Some(TrueReward::builtin("helpfulness")?) } else { None };
-    let passage = |text: &String| Ok(Passage { tokens: tokenizer.encode(text)?, text: text.clone() });
+    let opening: Vec<u32> = tokenizer.opening()?.into_iter().collect();
+    let end = tokenizer.special().ends.first().copied();
+    let prompt = |text: &String| Ok(Passage { tokens: [&opening[..], &tokenizer.encode(text)?].concat(), text: text.clone() });
+    let passage =
+        |text: &String| Ok(Passage { tokens: tokenizer.encode(text)?.into_iter().chain(end).collect(), text: text.clone() });
     let passages = pairs
         .iter()
-        .map(|pair| Ok([passage(&pair.prompt)?, passage(&pair.chosen)?, passage(&pair.rejected)?]))
+        .map(|pair| Ok([prompt(&pair.prompt)?, passage(&pair.chosen)?, passage(&pair.rejected)?]))
         .collect::<Result<Vec<_>>>()?;
     let questions: Vec<Question<'_>> = pairs
         .iter()
@@ -147,7 +159,11 @@ fn labelled(data: &[String], most: usize) -> Result<Vec<Labelled>> {
             Prompt::Text(text) => text,
             Prompt::Messages(messages) => transcript::of(&messages),
         };
-        let subject = if prompt.trim_end().ends_with("TL;DR:") { Subject::Summary } else { Subject::Dialogue };
+        let subject = match prompt.trim_end().ends_with("TL;DR:") {
+            true if prompt.starts_with("SUBREDDIT:") => Subject::Summary,
+            true => Subject::NewsSummary,
+            false => Subject::Dialogue,
+        };
         pairs.push(Labelled { subject, prompt, chosen, rejected });
         Ok(())
     };

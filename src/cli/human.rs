@@ -211,6 +211,9 @@ fn verdicts(prepared: &Prepared, store: &Store, key: &Key) -> Result<Vec<JudgeVe
         for plan in &prepared.plan.runs {
             for judged in plan.judged.iter().filter(|judged| judged.judge == at && store.state(&judged.key) == State::Present) {
                 let drawn = &plan.drawn[judged.drawn];
+                if drawn.set != PromptSet::HeldOut {
+                    continue;
+                }
                 let rows: Vec<JudgedRow> = read_csv(&store.path(&judged.key).join(Path::new("verdicts.csv")))?;
                 for row in rows.iter().filter(|row| row.sample == 0) {
                     let id = ids.get(&place(&plan.name, drawn.step, drawn.temperature, &judged.baseline, row.prompt));

@@ -6,9 +6,11 @@ use super::study::{Prepared, prepare, save_plan};
 use super::{StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
 use crate::exec::{self, Outcome, Progress, Schedule};
+use crate::judges::Subject;
 use crate::plan::{Kind, RunPlan, Stage};
 use crate::report;
 use crate::resolve::Fetch;
+use crate::spec::Judge;
 use crate::store::{Key, State, Store};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -107,7 +109,7 @@ impl Executor<'_> {
         let mut schedule = Schedule::new(prepared.plan.stages.clone(), |key| store.state(key) == State::Present);
         schedule.leave_out(|stage| !wanted.iter().any(|one| one.key == stage.key));
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
-        let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared);
+        let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared, store);
         if up_to_date {
             if !quiet {
                 tell!("{name}: nothing to do, all {} stages are in the store", schedule.stages().len());
@@ -173,14 +175,17 @@ impl Executor<'_> {
 }
 
 /// Whether the report was drawn from this very plan.
-fn is_drawn(prepared: &Prepared) -> bool {
-    std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared))
+fn is_drawn(prepared: &Prepared, store: &Store) -> bool {
+    std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared, store))
 }
 
 /// Whether there are tables, and a report of this plan would have nothing to put in their place.
 fn keeps_old_tables(prepared: &Prepared, store: &Store) -> bool {
     let mut evaluations = prepared.plan.runs.iter().flat_map(|run| &run.evaluations);
-    prepared.folder.join("frontier.csv").exists() && evaluations.all(|(.., key)| store.state(key) != State::Present)
+    let mut judged = prepared.plan.runs.iter().flat_map(|run| &run.judged);
+    let nothing = evaluations.all(|(.., key)| store.state(key) != State::Present)
+        && judged.all(|judged| store.state(&judged.key) != State::Present);
+    prepared.folder.join("frontier.csv").exists() && nothing
 }
 
 /// Writes tables, figures and the page from what the store has, and prints the table of runs.
@@ -190,19 +195,23 @@ fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) ->
     if !quiet {
         print_table(prepared, &written, &status);
     }
-    stamp(prepared)
+    stamp(prepared, store)
 }
 
 fn stamp_path(prepared: &Prepared) -> PathBuf {
     prepared.folder.join(".drawn")
 }
 
-/// What the report depends on: keys of all stages, names of runs, and this version's drawing.
-fn plan_digest(prepared: &Prepared) -> String {
+/// What the report depends on: keys of all stages, names of runs and judges, what is known of judges, and this version's drawing.
+fn plan_digest(prepared: &Prepared, store: &Store) -> String {
     let keys: Vec<&str> = prepared.plan.stages.iter().map(|stage| stage.key.0.as_str()).collect();
     let runs: Vec<&str> = prepared.study.runs.iter().map(|run| run.name.as_str()).collect();
+    let calibration = |judge: &Judge| {
+        Subject::ALL.map(|subject| std::fs::read(store.judges().join(report::calibration_file(&judge.kind, subject))).ok())
+    };
+    let judges: Vec<_> = prepared.study.judges.iter().map(|judge| (&judge.name, calibration(judge))).collect();
     let values = format!(
-        "{keys:?} {runs:?} {:?} {:?} {}",
+        "{keys:?} {runs:?} {judges:?} {:?} {:?} {}",
         prepared.study.evaluation,
         prepared.study.deviations,
         env!("CARGO_PKG_VERSION")
@@ -210,8 +219,8 @@ fn plan_digest(prepared: &Prepared) -> String {
     blake3::hash(values.as_bytes()).to_hex().to_string()
 }
 
-fn stamp(prepared: &Prepared) -> Result<()> {
-    crate::store::write_atomically(&stamp_path(prepared), plan_digest(prepared).as_bytes())
+fn stamp(prepared: &Prepared, store: &Store) -> Result<()> {
+    crate::store::write_atomically(&stamp_path(prepared), plan_digest(prepared, store).as_bytes())
 }
 
 /// A run's status in runs.csv.

@@ -66,7 +66,13 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
         let chosen = modules.map(|modules| lora.choose(modules)).transpose();
         chosen.map_err(|mistake| loaded.mistake(&format!("model.lora.{}", mistake.key), mistake.what, &mistake.hint))?;
     }
-    let study = loaded.study;
+    let mut study = loaded.study;
+    // A judge is what its question says, wherever that was written.
+    for judge in &mut study.judges {
+        if let Some(text) = resolved.templates.get(&judge.name) {
+            judge.kind.set_template(text.clone());
+        }
+    }
     let selected = select(&study, &arguments.only)?;
     let plan = plan::build(&study, &resolved);
     let folder = arguments.results.results.join(&study.name);

@@ -1,11 +1,10 @@
 //! A trained policy as its own reward model: the completion with the greater log pi(y|x) - log pi_ref(y|x) is preferred
 //! (Rafailov et al. 2023, section 5.1; beta does not change which one that is).
 
-use super::reward_model::{ended, sequences};
+use super::reward_model::{Reader, sequences};
 use super::score::by_score;
 use super::{Judge, JudgeSettings, Materials, Question, Source, Verdict};
 use crate::error::Result;
-use crate::models::Policy;
 use crate::train::completion_log_probs;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -45,24 +44,26 @@ impl JudgeSettings for ImplicitReward {
     }
 
     fn open(&self, materials: Materials<'_>) -> Result<Box<dyn Judge>> {
-        let [policy, reference] = [materials.models.policy("policy")?, materials.models.policy("reference")?];
+        let (policy, reference) = (Reader::open("policy", &materials)?, Reader::open("reference", &materials)?);
         Ok(Box::new(LogRatio { policy, reference, device: materials.device.clone() }))
     }
 }
 
 struct LogRatio {
-    policy: Policy,
-    reference: Policy,
+    policy: Reader,
+    reference: Reader,
     device: Device,
 }
 
 impl Judge for LogRatio {
     fn judge(&self, questions: &[Question<'_>], progress: &mut dyn FnMut(usize)) -> Result<Vec<Verdict>> {
         by_score(questions, |all| {
-            let completions = ended(all, &self.policy)?;
-            let sequences = sequences(all, &completions);
-            let reference = completion_log_probs(&self.reference.decoder, &sequences, &self.device, |_| ());
-            let policy = completion_log_probs(&self.policy.decoder, &sequences, &self.device, progress);
+            let log_probs = |model: &Reader, progress: &mut dyn FnMut(usize)| {
+                let tokens = model.tokens(all)?;
+                Ok(completion_log_probs(&model.policy.decoder, &sequences(&tokens), &self.device, progress))
+            };
+            let reference = log_probs(&self.reference, &mut |_| ())?;
+            let policy = log_probs(&self.policy, progress)?;
             Ok(policy.iter().zip(reference).map(|(policy, reference)| policy - reference).collect())
         })
     }

@@ -61,6 +61,10 @@ impl Letters {
 impl Judge for Letters {
     fn judge(&self, questions: &[Question<'_>], progress: &mut dyn FnMut(usize)) -> Result<Vec<Verdict>> {
         let letters = [vec![self.letter("A")?], vec![self.letter("B")?]];
+        if letters[0] == letters[1] {
+            let what = "the judge's tokenizer begins \"A\" and \"B\" with one token, so that its model cannot choose";
+            return Err(Error::Data(format!("{what}: use another")));
+        }
         let prompts = questions.iter().map(|question| self.prompt(question)).collect::<Result<Vec<_>>>()?;
         let context = self.model.decoder.config.context;
         let fits = |prompt: &&Vec<u32>| prompt.len() < context;

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// What is judged: it decides the wording of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// Which text is more positive.
@@ -37,12 +37,17 @@ pub enum Subject {
     Dialogue,
 }
 
-/// A piece of text, and its tokens under the study's tokenizer.
+impl Subject {
+    /// All of them.
+    pub const ALL: [Subject; 4] = [Subject::Sentiment, Subject::Summary, Subject::NewsSummary, Subject::Dialogue];
+}
+
+/// A piece of text as people read it, and as the study's models saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passage {
-    /// As people read it.
+    /// Without control tokens.
     pub text: String,
-    /// Without an end token.
+    /// Tokens under the study's tokenizer: a prompt with its start token, a completion with its end token if it has ended.
     pub tokens: Vec<u32>,
 }
 
@@ -88,6 +93,12 @@ pub struct Verdict {
 pub trait Judge {
     /// One verdict for each question, in their order. `progress` is called with how many are done.
     fn judge(&self, questions: &[Question<'_>], progress: &mut dyn FnMut(usize)) -> Result<Vec<Verdict>>;
+}
+
+/// Tokens that people read: all but those that start and end texts.
+pub fn length(tokens: &[u32], tokenizer: &Tokenizer) -> usize {
+    let special = tokenizer.special();
+    tokens.iter().filter(|token| special.start != Some(**token) && !special.ends.contains(token)).count()
 }
 
 /// What judges are made of.

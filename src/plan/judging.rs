@@ -51,14 +51,12 @@ impl Graph<'_> {
             // Nothing to compare with, or it is itself.
             return None;
         }
+        let against = against.map(|key| self.rival(&key));
         let prompts = match drawn.set {
             PromptSet::HeldOut => &shared.prompts,
             PromptSet::OutOfDistribution => shared.out_of_distribution.as_ref()?,
         };
-        let mut kind = judge.kind.clone();
-        if let Some(text) = self.resolved.templates.get(&judge.name) {
-            kind.set_template(text.clone());
-        }
+        let kind = judge.kind.clone();
         let truth = self.study.task.reward().filter(|_| kind.settings().needs_truth()).map(without_place);
         let work = Work::Judge {
             subject: subject(&self.study.task, drawn.set),
@@ -119,6 +117,16 @@ impl Graph<'_> {
         }
     }
 
+    /// Completions of the same policy after the same prompts, drawn anew: a baseline that shared its random numbers with what it is
+    /// compared with would be a likeness of it, and of Best-of-N's pool a member.
+    fn rival(&mut self, generations: &Key) -> Key {
+        let Some(stage) = self.plan.stage(generations).cloned() else { return generations.clone() };
+        let Work::Generate { mut sampling, seed, .. } = stage.work else { return generations.clone() };
+        sampling.samples = self.study.evaluation.samples_per_prompt;
+        let inputs: Vec<(&str, &Key)> = stage.inputs.iter().map(|(role, key)| (role.as_str(), key)).collect();
+        self.add(format!("{}, as a baseline", stage.label), Work::Generate { sampling, rival: true, seed }, &inputs)
+    }
+
     /// What the last checkpoint of a run wrote.
     fn drawn_of(&self, name: &str, set: PromptSet, temperature: f64) -> Option<Key> {
         let at = self.study.runs.iter().position(|run| run.name == name || run.label() == name)?;
@@ -128,7 +136,7 @@ impl Graph<'_> {
 }
 
 /// What is judged on these prompts.
-fn subject(task: &Task, set: PromptSet) -> Subject {
+pub fn subject(task: &Task, set: PromptSet) -> Subject {
     match (task, set) {
         (Task::Sentiment(_) | Task::Oracle(_), _) => Subject::Sentiment,
         (Task::Summarisation(_), PromptSet::HeldOut) => Subject::Summary,

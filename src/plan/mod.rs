@@ -9,5 +9,6 @@ mod tasks;
 mod why;
 
 pub use graph::{Drawn, Judged, Plan, PromptSet, RunPlan, build};
+pub use judging::subject;
 pub use stage::{Kind, ModelRole, Split, Stage, Work};
 pub use why::{Saved, SavedStage, why};

@@ -249,6 +249,7 @@ impl Graph<'_> {
                 max_new_tokens: evaluation.max_new_tokens,
                 samples: pool.unwrap_or(evaluation.samples_per_prompt),
             },
+            rival: false,
             seed: self.study.seed,
         };
         let mut inputs = vec![("policy", policy), ("prompts", prompts)];

@@ -286,6 +286,9 @@ pub enum Work {
     Generate {
         /// How they are drawn.
         sampling: Sampling,
+        /// Whether they are a baseline's, which must not share the randomness of what is compared with it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rival: bool,
         /// The study's seed.
         seed: u64,
     },

@@ -66,14 +66,18 @@ impl Graph<'_> {
             seed,
         };
         let demonstrations = self.add_on_corpus("demonstrations", given(Split::Train, task.demonstrations), &[("base", &base)]);
-        let inputs = [("base", &base), ("train", &demonstrations)];
+        let compared = self.resolved.comparisons.clone().map(|corpus| {
+            let work = given(Split::Train, task.pairs);
+            (self.add_reading("comparisons", work, &[("base", &base)], Some(corpus.clone()), None), corpus)
+        });
+        // No policy is measured on a post that anything was trained on.
+        let mut inputs = vec![("base", &base), ("train", &demonstrations)];
+        inputs.extend(compared.as_ref().map(|(train, _)| ("also_train", train)));
         let work = given(Split::HeldOut, self.study.evaluation.prompts);
         let prompts = self.add_on_corpus("held-out demonstrations", work, &inputs);
         let reference = self.imitating(&base, &demonstrations);
-        let [train, held_out] = match self.resolved.comparisons.clone() {
-            Some(corpus) => {
-                let work = given(Split::Train, task.pairs);
-                let train = self.add_reading("comparisons", work, &[("base", &base)], Some(corpus.clone()), None);
+        let [train, held_out] = match compared {
+            Some((train, corpus)) => {
                 let inputs = [("base", &base), ("train", &train)];
                 let work = given(Split::HeldOut, self.study.evaluation.prompts);
                 let held_out = self.add_reading("held-out comparisons", work, &inputs, Some(corpus), None);

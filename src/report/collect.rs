@@ -1,6 +1,7 @@
 //! Reads what a study has in the store: the evaluations of every run, each artifact once.
 
-use crate::plan::{Drawn, Plan, RunPlan};
+use crate::judges::{Kind, Subject};
+use crate::plan::{Drawn, Plan, RunPlan, subject};
 use crate::report::rows::TrainRow;
 use crate::spec::{Run, Study};
 use crate::stages::{
@@ -33,6 +34,8 @@ pub struct Verdicts<'a> {
     pub rows: Vec<JudgedRow>,
     /// Texts of the first pairs.
     pub shown: Vec<ShownRow>,
+    /// How far the judge can be believed in what it judged here, where that was measured.
+    pub calibration: Option<Calibration>,
 }
 
 /// One run with what is finished of it.
@@ -69,8 +72,6 @@ pub struct Collection<'a> {
     pub pool: Option<Rc<Evaluation>>,
     /// The exact optimal frontier, in a world that can be enumerated.
     pub optimum: Option<ExactReport>,
-    /// How far each judge can be believed, where it was measured.
-    pub calibrations: Vec<Option<Calibration>>,
 }
 
 /// Collects a study. Stages that are not there are left out: a report can be drawn at any time.
@@ -98,7 +99,10 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
             let Ok(rows) = read_csv(&folder.join("verdicts.csv")) else { continue };
             let shown = read_csv(&folder.join("shown.csv")).unwrap_or_default();
             let drawn = &run_plan.drawn[judged.drawn];
-            collected.judged.push(Verdicts { drawn, judge: judged.judge, baseline: &judged.baseline, rows, shown });
+            let (judge, baseline) = (judged.judge, judged.baseline.as_str());
+            let file = calibration_file(&study.judges[judge].kind, subject(&study.task, drawn.set));
+            let calibration = read_json(&store.judges().join(file)).ok();
+            collected.judged.push(Verdicts { drawn, judge, baseline, rows, shown, calibration });
         }
         for key in run_plan.segments.iter().filter(|key| store.state(key) == State::Present) {
             collected.training.extend(read_csv::<TrainRow>(&store.path(key).join("train.csv")).unwrap_or_default());
@@ -121,18 +125,13 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
         classifier: there(&plan.classifier).and_then(|folder| read_json(&folder.join("report.json")).ok()),
         pool,
         optimum: plan.optimum.as_ref().and_then(|key| exact(store, key)),
-        calibrations: study.judges.iter().map(|judge| calibration(store, &judge.kind)).collect(),
     }
 }
 
-/// What `judge --calibrate` measured of this judge.
-fn calibration(store: &Store, judge: &crate::judges::Kind) -> Option<Calibration> {
-    read_json(&store.judges().join(calibration_file(judge))).ok()
-}
-
-/// The file of a judge's calibration beside its answers.
-pub fn calibration_file(judge: &crate::judges::Kind) -> String {
-    format!("calibration-{}.json", judge.digest())
+/// The file of a judge's calibration on what is judged, beside its answers.
+pub fn calibration_file(judge: &Kind, subject: Subject) -> String {
+    let subject = serde_json::to_value(subject).unwrap_or_default();
+    format!("calibration-{}-{}.json", judge.digest(), subject.as_str().unwrap_or_default())
 }
 
 fn exact(store: &Store, key: &Key) -> Option<ExactReport> {

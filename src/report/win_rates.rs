@@ -33,8 +33,7 @@ fn row(collection: &Collection<'_>, collected: &Collected<'_>, verdicts: &Verdic
     let pairs = pairs(&verdicts.rows);
     let rate = win_rate(&pairs).unwrap_or(NOTHING);
     let controlled = length_controlled(&pairs);
-    let calibration = collection.calibrations[verdicts.judge].as_ref();
-    let corrected = calibration.filter(|_| rate.n > 0).and_then(|calibration| calibration.corrected(&rate));
+    let corrected = verdicts.calibration.filter(|_| rate.n > 0).and_then(|calibration| calibration.corrected(&rate));
     let run = collected.run;
     WinRateRow {
         run: run.name.clone(),
@@ -108,9 +107,10 @@ pub fn differences(collection: &Collection<'_>) -> Vec<DifferenceRow> {
         for (run_b, b, pairs_b) in &last[at + 1..] {
             let same = (a.judge, a.baseline, a.drawn.set, a.drawn.temperature)
                 == (b.judge, b.baseline, b.drawn.set, b.drawn.temperature);
-            let Some(found) = paired_difference(pairs_a, pairs_b).filter(|_| same && run_a.run.name != run_b.run.name) else {
+            if !same || run_a.run.name == run_b.run.name {
                 continue;
-            };
+            }
+            let Some(found) = paired_difference(pairs_a, pairs_b) else { continue };
             rows.push(DifferenceRow {
                 task: task(collection, a),
                 judge: collection.study.judges[a.judge].name.clone(),

@@ -16,6 +16,8 @@ pub struct Judge {
     pub name: String,
     /// Which judge, with its settings.
     pub kind: Kind,
+    /// The table it was written in: `judge`, or `also_judge` for one that was added by `dpo-lab judge`.
+    pub table: String,
 }
 
 /// What completions are compared with.
@@ -57,6 +59,9 @@ pub struct JudgeFile {
     pub overrides: Vec<String>,
 }
 
+/// The table of judges that were added to a study afterwards: its own stay.
+const ADDED: &str = "also_judge";
+
 /// Keys whose values are paths, where they are not names.
 const PATHS: [&str; 4] = ["model", "policy", "reference", "prompt"];
 
@@ -89,7 +94,7 @@ pub fn load_judges(file: &Path) -> Result<JudgeFile> {
     let tables = plain.get("judge").and_then(toml::Value::as_table).cloned().unwrap_or_default();
     let overrides = tables.into_iter().map(|(kind, mut value)| {
         from_here(&mut value, folder);
-        format!("judge.{kind}={value}")
+        format!("{ADDED}.{}={value}", kind.replace('_', "-"))
     });
     Ok(JudgeFile { judges, overrides: overrides.collect() })
 }
@@ -110,12 +115,25 @@ fn from_here(value: &mut toml::Value, folder: &Path) {
     }
 }
 
-/// Takes the judges out of the tables, in the order of the file.
+/// Takes the judges out of the tables, in the order of the file; those that were added come after the study's own.
 pub(super) fn judges(tables: &mut Table, problems: &mut Vec<Problem>) -> Result<Vec<Judge>, Failure> {
-    let (table, _) = tree::take_table(tables, "judge")?;
+    let mut found = Vec::new();
+    for table in ["judge", ADDED] {
+        judges_of(table, tables, &mut found, problems)?;
+    }
+    Ok(found)
+}
+
+/// Takes the judges of one table.
+fn judges_of(
+    name_of_table: &str,
+    tables: &mut Table,
+    found: &mut Vec<Judge>,
+    problems: &mut Vec<Problem>,
+) -> Result<(), Failure> {
+    let (table, _) = tree::take_table(tables, name_of_table)?;
     let mut in_order: Vec<_> = table.iter().collect();
     in_order.sort_by_key(|(key, _)| key.span().start);
-    let mut found: Vec<Judge> = Vec::new();
     for (key, value) in in_order {
         // `reward-model` is a bare key of TOML, and `reward_model` what a hand may type.
         let kind = key.get_ref().replace('_', "-");
@@ -155,10 +173,10 @@ pub(super) fn judges(tables: &mut Table, problems: &mut Vec<Problem>) -> Result<
             let at = |key_of: &str| variant.get(key_of).map_or(key.span(), |value| value.span());
             let wrong = kind.settings().problems().into_iter();
             problems.extend(wrong.map(|(of, what, hint)| Problem::at(at(of), what).hint(hint)));
-            found.push(Judge { name, kind });
+            found.push(Judge { name, kind, table: name_of_table.to_owned() });
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn is_plain(name: &str) -> bool {

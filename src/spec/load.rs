@@ -153,6 +153,7 @@ fn assemble(
             "method",
             "evaluation",
             "judge",
+            "also_judge",
             "sweep",
         ];
         return Err(Problem::at(key.span(), format!("unknown key `{}`", key.get_ref()))
@@ -164,10 +165,7 @@ fn assemble(
         let problem = Problem { span: methods_at, what: "this study has no runs".into(), hint: None };
         problems.push(problem.hint(format!("add a method, for example [method.dpo]; known: {}", Method::NAMES.join(", "))));
     }
-    let reads_it = |judge: &judging::Judge| {
-        judge.kind.settings().models().iter().any(|(_, source)| *source == crate::judges::Source::LearnedReward)
-    };
-    let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward()) || judges.iter().any(reads_it);
+    let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward());
     let reward_model = (has_reward_model || needs_reward).then_some(reward_model);
     let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, judges, runs, deviations };
     validate::study(&study, &everything, problems);

@@ -31,7 +31,7 @@ pub(super) fn judging(study: &Study, check: &mut Checker<'_>) {
         }
     }
     for judge in &study.judges {
-        let key = format!("judge.{}", judge.kind.name());
+        let key = format!("{}.{}", judge.table, judge.kind.name());
         let all_data = study.baselines().iter().all(|(_, baseline)| *baseline == Baseline::Data);
         let itself = judge.kind.settings().measures_by_reference() && all_data;
         let what = "it measures by the data's own completion, which cannot be its baseline as well";
@@ -39,6 +39,22 @@ pub(super) fn judging(study: &Study, check: &mut Checker<'_>) {
         let known = study.task.reward().is_some() || !judge.kind.settings().needs_truth();
         check.that(known, &key, "no true reward of this corpus is known", "use another judge");
         for (_, source) in judge.kind.settings().models() {
+            let learned = source != Source::LearnedReward || study.reward_model.is_some();
+            check.that(
+                learned,
+                &key,
+                "this study learns no reward",
+                "name a folder as `model`, or add [reward_model] to the study",
+            );
+            if let Source::Named(name) = source {
+                let what = format!("`{name}` is trained by a study, and cannot judge one");
+                check.that(
+                    !name.starts_with("builtin:"),
+                    &key,
+                    &what,
+                    "name a folder in Hugging Face layout, or \"hub:OWNER/NAME\"",
+                );
+            }
             if let Source::Run(name) = source {
                 let labels: Vec<&str> = study.runs.iter().map(|run| run.label()).collect();
                 let trained = study.run(name).is_some_and(|run| run.method.trains());

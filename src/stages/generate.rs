@@ -7,10 +7,11 @@ use crate::models::Sampling;
 use crate::models::generate::generate;
 use crate::random::Stream;
 
-pub(super) fn run(context: &mut Context<'_>, sampling: Sampling, seed: u64) -> Result<()> {
+pub(super) fn run(context: &mut Context<'_>, sampling: Sampling, rival: bool, seed: u64) -> Result<()> {
+    let purpose = if rival { "baseline" } else { "evaluation" };
     let policy = context.policy("policy")?;
     let prompts = context.prompts("prompts")?;
-    let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, "evaluation", prompt as u64);
+    let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, purpose, prompt as u64);
     let ends = &policy.tokenizer.special().ends;
     let device = context.device.clone();
     let total = prompts.len();

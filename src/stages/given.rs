@@ -17,7 +17,13 @@ pub(super) fn run(context: &mut Context<'_>, split: Split, count: usize, reading
     let reading = Reading { context: policy.decoder.config.context, ..reading.clone() };
     let exclude = match split {
         Split::Train => None,
-        Split::HeldOut => Some(context.prompts("train")?),
+        Split::HeldOut => {
+            let mut prompts = context.prompts("train")?;
+            if context.has("also_train") {
+                prompts.extend(context.prompts("also_train")?);
+            }
+            Some(prompts)
+        }
     };
     context.progress("reading the corpus", 0, 1);
     let corpus = context.corpus()?.clone();

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::evaluate::EvaluatedSample;
 use super::files::{Completions, read_csv, write_csv};
 use crate::error::{Error, Result};
-use crate::judges::{Choice, Kind, Materials, Models, Passage, Question, Subject, Verdict};
+use crate::judges::{Choice, Kind, Materials, Models, Passage, Question, Subject, Verdict, length};
 use crate::models::{Policy, Tokenizer};
 use crate::plan::{Stage, Work};
 use crate::spec::Reward;
@@ -71,7 +71,7 @@ pub struct Compared {
     /// Every prompt.
     pub prompts: Vec<Passage>,
     /// What the data has after each of them.
-    references: Option<Vec<Passage>>,
+    references: Option<Vec<Option<Passage>>>,
     /// Every pair, by prompt and sample.
     pub pairs: Vec<Pair>,
 }
@@ -91,9 +91,10 @@ impl Compared {
         let tokenizer = Tokenizer::open(&context.model_folder("reference")?)?;
         let passage = |tokens: &[u32]| passage(tokens, &tokenizer, subject);
         let prompts = context.prompts("prompts")?.iter().map(|tokens| plain(tokens, &tokenizer)).collect::<Result<Vec<_>>>()?;
-        let references = if context.has("references") { Some(references(context, prompts.len())?) } else { None };
-        let references =
-            references.map(|all| all.iter().map(|tokens| passage(tokens)).collect::<Result<Vec<_>>>()).transpose()?;
+        let passages = |all: Vec<Option<Vec<u32>>>| -> Result<Vec<Option<Passage>>> {
+            all.iter().map(|tokens| tokens.as_deref().map(passage).transpose()).collect()
+        };
+        let references = if context.has("references") { Some(passages(references(context, prompts.len())?)?) } else { None };
         let drawn = chosen(context, context.completions("generations")?, best_of_n)?;
         let against =
             if context.has("baseline") { Some(by_prompt(&context.completions("baseline")?, prompts.len())) } else { None };
@@ -106,7 +107,11 @@ impl Compared {
                         let other = others.get(sample % others.len().max(1));
                         passage(other.ok_or_else(|| Error::Other("the baseline has no completion of a prompt".into()))?)?
                     }
-                    (None, Some(references)) => references[prompt].clone(),
+                    (None, Some(references)) => match &references[prompt] {
+                        Some(reference) => reference.clone(),
+                        // Where nothing is preferred there is nothing to compare with.
+                        None => continue,
+                    },
                     (None, None) => return Err(Error::Other("the plan gave this stage nothing to compare with".into())),
                 };
                 pairs.push(Pair { prompt, sample, completion: passage(&tokens)?, baseline });
@@ -120,7 +125,8 @@ impl Compared {
         self.pairs
             .iter()
             .flat_map(|pair| {
-                let (prompt, reference) = (&self.prompts[pair.prompt], self.references.as_ref().map(|all| &all[pair.prompt]));
+                let (prompt, reference) =
+                    (&self.prompts[pair.prompt], self.references.as_ref().and_then(|all| all[pair.prompt].as_ref()));
                 let ask = |first, second| Question { subject, prompt, first, second, reference };
                 [ask(&pair.completion, &pair.baseline), ask(&pair.baseline, &pair.completion)]
             })
@@ -153,9 +159,9 @@ pub(super) fn run(
             sample: pair.sample,
             shown_first: outcome(&both[0], true),
             shown_second: outcome(&both[1], false),
-            tokens: pair.completion.tokens.len(),
-            baseline_tokens: pair.baseline.tokens.len(),
-            degenerate: degenerate(&pair.completion.tokens),
+            tokens: length(&pair.completion.tokens, &tokenizer),
+            baseline_tokens: length(&pair.baseline.tokens, &tokenizer),
+            degenerate: degenerate(&without_end(&pair.completion.tokens, &tokenizer)),
         });
         if pair.prompt < SHOWN && pair.sample == 0 {
             shown.push(ShownRow {
@@ -195,44 +201,52 @@ impl Models for Inputs<'_, '_> {
     }
 }
 
-/// A completion as people read it: without control tokens, and without the next turn where a model goes on to write one.
+/// A completion, without what follows where a model goes on to write the next turn or the next text.
 fn passage(tokens: &[u32], tokenizer: &Tokenizer, subject: Subject) -> Result<Passage> {
     let whole = plain(tokens, tokenizer)?;
-    if subject != Subject::Dialogue {
-        return Ok(whole);
-    }
-    let turns = ["\n\nHuman:", "human :"];
-    match turns.iter().filter_map(|turn| whole.text.find(turn)).min() {
+    // A vocabulary of words has no empty lines.
+    let of_words = tokenizer.encode("\n\n")?.is_empty();
+    let stops: &[&str] = match subject {
+        Subject::Dialogue if of_words => &["human :"],
+        Subject::Dialogue => &["\n\nHuman:", "\n\nAssistant:"],
+        Subject::Summary | Subject::NewsSummary if !of_words => &["\n\n"],
+        Subject::Summary | Subject::NewsSummary | Subject::Sentiment => &[],
+    };
+    // What stands before the first word does not end a text.
+    let begins = whole.text.len() - whole.text.trim_start().len();
+    let stop = |stop: &&str| whole.text[begins..].find(stop).map(|at| begins + at);
+    match stops.iter().filter_map(stop).min() {
         None => Ok(whole),
         Some(at) => {
             let text = whole.text[..at].trim_end().to_owned();
-            Ok(Passage { tokens: tokenizer.encode(&text)?, text })
+            let end = tokenizer.special().ends.first().copied();
+            Ok(Passage { tokens: tokenizer.encode(&text)?.into_iter().chain(end).collect(), text })
         }
     }
 }
 
-/// Tokens and text without control tokens.
+/// A piece as it is, with its text in words.
 fn plain(tokens: &[u32], tokenizer: &Tokenizer) -> Result<Passage> {
-    let special = tokenizer.special();
-    let tokens: Vec<u32> =
-        tokens.iter().copied().filter(|token| special.start != Some(*token) && !special.ends.contains(token)).collect();
-    Ok(Passage { text: tokenizer.decode(&tokens)?, tokens })
+    Ok(Passage { text: tokenizer.decode(&without_end(tokens, tokenizer))?, tokens: tokens.to_vec() })
 }
 
-/// The data's own completion of every prompt: the first that is chosen.
-fn references(context: &Context<'_>, prompts: usize) -> Result<Vec<Vec<u32>>> {
+/// Tokens but those that start and end texts.
+fn without_end(tokens: &[u32], tokenizer: &Tokenizer) -> Vec<u32> {
+    let special = tokenizer.special();
+    tokens.iter().copied().filter(|token| special.start != Some(*token) && !special.ends.contains(token)).collect()
+}
+
+/// The data's own completion of every prompt: the first that is chosen, where one is.
+fn references(context: &Context<'_>, prompts: usize) -> Result<Vec<Option<Vec<u32>>>> {
     let (completions, labelled) = (context.completions("references")?, context.labelled("references")?);
-    let mut first: Vec<Option<usize>> = vec![None; prompts];
+    let mut first: Vec<Option<Vec<u32>>> = vec![None; prompts];
     for chosen in labelled.chosen() {
-        if let Some(place) = completions.prompt.get(chosen).and_then(|prompt| first.get_mut(*prompt)) {
-            place.get_or_insert(chosen);
+        let place = completions.prompt.get(chosen).and_then(|prompt| first.get_mut(*prompt));
+        if let (Some(place), Some(tokens)) = (place, completions.tokens.get(chosen)) {
+            place.get_or_insert_with(|| tokens.clone());
         }
     }
-    let of = |chosen: Option<usize>| chosen.and_then(|chosen| completions.tokens.get(chosen).cloned());
-    let all = first.into_iter().map(of).collect::<Option<Vec<_>>>();
-    all.ok_or_else(|| {
-        Error::Data("a held-out prompt has no completion that the data prefers, so nothing can be compared with".into())
-    })
+    Ok(first)
 }
 
 /// Of every prompt's first `best_of_n` completions, the one with the greatest learned reward; all of them otherwise.

@@ -80,8 +80,8 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::RewardModel { training, seed } => reward_model::run(&mut context, training, *seed)?,
         Work::Train { .. } => train::run(&mut context, &stage.work)?,
         Work::Reinforce { .. } => reinforce::run(&mut context, &stage.work)?,
-        Work::Generate { sampling, seed } => {
-            generate::run(&mut context, *sampling, *seed)?;
+        Work::Generate { sampling, rival, seed } => {
+            generate::run(&mut context, *sampling, *rival, *seed)?;
         }
         Work::FewShot { shots, max_new_tokens, reward, seed } => {
             few_shot::run(&mut context, *shots, *max_new_tokens, reward.as_ref(), *seed)?;

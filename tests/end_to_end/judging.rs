@@ -127,6 +127,38 @@ fn summaries_are_judged_on_news_too_and_against_another_run() {
         "dpo-seed0@0.0 sft",
         "the reference is what rouge measures by"
     );
+    // People judge held-out posts, and only what the judge says of these is compared with them.
+    let output = lab.lab(&[
+        "human",
+        "export",
+        "small",
+        "--only",
+        "dpo*",
+        "--set",
+        "evaluation.baseline=[\"reference\", \"sft\", \"dpo-seed0@0.0\"]",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let packet = fs::read_to_string(lab.results().join("human/packets/packet-01.csv")).expect("a packet");
+    let mut reader = csv::Reader::from_reader(packet.as_bytes());
+    let mut filled = csv::Writer::from_writer(Vec::new());
+    filled.write_record(reader.headers().expect("a header")).expect("written");
+    for row in reader.records() {
+        let row = row.expect("a row");
+        filled.write_record([&row[0], &row[1], &row[2], &row[3], "a"]).expect("written");
+    }
+    fs::write(lab.folder.path().join("packet-01-anna.csv"), filled.into_inner().expect("bytes")).expect("written");
+    let output = lab.lab(&["human", "import", "small", "packet-01-anna.csv"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let of_judge = rows(&lab, "human.csv").into_iter().find(|row| row["judge"] == "length").expect("a row");
+    let held_out = rates
+        .iter()
+        .find(|row| {
+            let of = [&row["method"][..], &row["task"][..], &row["judge"][..], &row["baseline"][..], &row["temperature"][..]];
+            of == ["dpo", "summarisation", "length", "reference", "0.0"] && row["step"] == "4"
+        })
+        .expect("a row");
+    let [wins, losses] = ["wins", "losses"].map(|key| held_out[key].parse::<f64>().expect("a count"));
+    assert!((of_judge["judge_win_rate"].parse::<f64>().expect("a rate") - wins / (wins + losses)).abs() < 1e-9, "{of_judge:?}");
     let differences = rows(&lab, "winrate_differences.csv");
     assert!(differences.iter().all(|row| ["better", "worse", "unresolved"].contains(&&row["verdict"][..])));
 }
@@ -159,6 +191,8 @@ fn another_judge_looks_at_the_same_completions_without_any_training() {
 #[test]
 fn a_calibrated_judge_has_a_corrected_rate() {
     let lab = lab(&dialogue("[judge.biased]\naccuracy = 0.9\n"));
+    lab.run(&[]);
+    assert!(rows(&lab, "winrate.csv").iter().all(|row| row["corrected_win_rate"].is_empty()));
     fs::write(lab.folder.path().join("judges.toml"), "[judge.biased]\naccuracy = 0.9\n[judge.true]\n").expect("written");
     let output = lab.lab(&["judge", "--calibrate", "builtin:questions", "--with", "judges.toml", "--pairs", "300"]);
     assert!(output.status.success(), "{}", stderr(&output));
