@@ -50,24 +50,24 @@ impl Letters {
         }
     }
 
-    /// The token of a letter as an answer begins with it.
-    fn letter(&self, letter: &str) -> Result<u32> {
+    /// A letter as an answer says it, in tokens: some tokenizers write a space as a token of its own.
+    fn letter(&self, letter: &str) -> Result<Vec<u32>> {
         let text = if self.template.is_some() { letter.to_owned() } else { format!(" {letter}") };
-        let token = self.model.tokenizer.encode(&text)?.first().copied();
-        token.ok_or_else(|| Error::Data(format!("the judge's tokenizer cannot write {letter:?}; use another model")))
+        self.model.tokenizer.encode(&text)
     }
 }
 
 impl Judge for Letters {
     fn judge(&self, questions: &[Question<'_>], progress: &mut dyn FnMut(usize)) -> Result<Vec<Verdict>> {
-        let letters = [vec![self.letter("A")?], vec![self.letter("B")?]];
+        let letters = [self.letter("A")?, self.letter("B")?];
         if letters[0] == letters[1] {
-            let what = "the judge's tokenizer begins \"A\" and \"B\" with one token, so that its model cannot choose";
+            let what = "the judge's tokenizer has the same tokens for \"A\" and \"B\", so that its model cannot choose";
             return Err(Error::Data(format!("{what}: use another")));
         }
         let prompts = questions.iter().map(|question| self.prompt(question)).collect::<Result<Vec<_>>>()?;
         let context = self.model.decoder.config.context;
-        let fits = |prompt: &&Vec<u32>| prompt.len() < context;
+        let longest = letters.iter().map(Vec::len).max().unwrap_or(1);
+        let fits = |prompt: &&Vec<u32>| prompt.len() + longest <= context;
         let both = |prompt: &'_ Vec<u32>| letters.each_ref().map(|completion| (prompt.clone(), completion));
         let asked: Vec<_> = prompts.iter().filter(fits).flat_map(both).collect();
         let sequences: Vec<Sequence<'_>> = asked.iter().map(|(prompt, completion)| Sequence { prompt, completion }).collect();

@@ -3,6 +3,7 @@
 mod data;
 mod graph;
 mod judging;
+mod kind;
 mod runs;
 mod stage;
 mod tasks;
@@ -10,5 +11,6 @@ mod why;
 
 pub use graph::{Drawn, Judged, Plan, PromptSet, RunPlan, build};
 pub use judging::subject;
-pub use stage::{Kind, ModelRole, Split, Stage, Work};
+pub use kind::Kind;
+pub use stage::{ModelRole, Split, Stage, Work};
 pub use why::{Saved, SavedStage, why};

@@ -1,6 +1,7 @@
 //! CSVs, figures and the HTML report, made from the store alone.
 
 pub mod blank;
+mod choices;
 mod collect;
 pub mod figures;
 pub mod html;

@@ -4,7 +4,7 @@ use super::collect::{Collected, Collection, collect};
 use super::figures::{Figures, RunLabel, draw_all};
 use super::judged_rows::WinRateRow;
 use super::rows::{FrontierRow, TrainRow};
-use super::{judged, optimum, page, preferences, published, seeds, summary, tables, win_rates};
+use super::{choices, judged, optimum, page, preferences, published, seeds, summary, tables, win_rates};
 use crate::error::{Doing, Error, Result};
 use crate::plan::Plan;
 use crate::spec::{Reward, Study};
@@ -68,7 +68,7 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
     write_if_any(&folder.join("side_by_side.csv"), &judged::rows(&collection))?;
     let beside = [published::beside(&win_rates), published::rewards_beside(study.task.name(), &frontier)].concat();
     write_if_any(&folder.join("published.csv"), &beside)?;
-    write_atomically(&folder.join("deviations.md"), page::deviations(study).as_bytes())?;
+    write_atomically(&folder.join("deviations.md"), choices::deviations(study).as_bytes())?;
     let mut training: Vec<(RunLabel, Vec<TrainRow>)> = Vec::new();
     for collected in &collection.runs {
         let run = folder.join("runs").join(&collected.run.name);

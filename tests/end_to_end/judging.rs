@@ -360,7 +360,7 @@ base = {:?}
 corpus = ["tldr_sft_train.jsonl", "tldr_sft_test.jsonl"]
 comparisons = "tldr_comparisons_ai_judged.jsonl"
 max_prompt_tokens = 400
-max_completion_tokens = 60
+max_completion_tokens = 160
 [sft]
 steps = 2
 batch_sequences = 4
