@@ -131,3 +131,49 @@ fn another_reward_takes_the_place_of_the_one_below() {
     let study = spec::load(&path, &over).unwrap_or_else(|error| panic!("{error}")).study;
     assert_eq!(study.task.reward(), Some(&spec::Reward::Classifier("judge".into())));
 }
+
+/// A study with judges and everything that can be a baseline.
+const JUDGED: &str = "name = \"judged\"\n[task.sentiment]\n[method.dpo]\n[method.sft]\n[method.best_of_n]\nn = [1, 4]\n[evaluation]\n\
+                      temperature = [0.5, 1.0]\nbaseline = [\"sft\", \"dpo-seed0\"]\n[judge.true]\n[judge.openai]\nmodel = \"m\"\nmax_calls = 9\n";
+
+fn plan_of(text: &str) -> plan::Plan {
+    let study = load(text).study;
+    let here = std::path::Path::new(".");
+    let resolved = resolve::resolve(&study, &|_| here.to_owned(), resolve::Fetch::No).expect("the built-in corpus");
+    plan::build(&study, &resolved)
+}
+
+/// With shared random numbers the best of a pool would be compared with a member of the pool.
+#[test]
+fn a_baseline_that_a_policy_writes_is_drawn_apart_from_what_is_compared_with_it() {
+    let plan = plan_of(JUDGED);
+    let judged: Vec<_> = plan.stages.iter().filter(|stage| stage.work.kind() == plan::Kind::Judge).collect();
+    assert!(!judged.is_empty());
+    for stage in judged {
+        let baseline = plan.stage(&stage.inputs["baseline"]).expect("a stage");
+        assert!(matches!(baseline.work, plan::Work::Generate { rival: true, .. }), "{}", baseline.label);
+        assert_ne!(stage.inputs["baseline"], stage.inputs["generations"]);
+    }
+}
+
+/// What a judge may spend, and how fast it asks, changes no verdict; what it is asked with does.
+#[test]
+fn a_budget_is_not_part_of_a_key_and_a_model_is() {
+    let keys = |text: &str| -> BTreeSet<String> { plan_of(text).stages.iter().map(|stage| stage.key.0.clone()).collect() };
+    assert_eq!(keys(JUDGED), keys(&JUDGED.replace("max_calls = 9", "max_calls = 5\nconcurrency = 2\nretries = 1")));
+    assert_ne!(keys(JUDGED), keys(&JUDGED.replace("\"m\"", "\"n\"")));
+}
+
+/// Judges are added to a study without touching what is there.
+#[test]
+fn judges_change_no_key_of_any_other_stage() {
+    let keys = |text: &str| -> BTreeSet<String> {
+        let plan = plan_of(text);
+        let other = |stage: &&plan::Stage| {
+            let rival = matches!(stage.work, plan::Work::Generate { rival: true, .. });
+            stage.work.kind() != plan::Kind::Judge && !rival
+        };
+        plan.stages.iter().filter(other).map(|stage| stage.key.0.clone()).collect()
+    };
+    assert_eq!(keys(JUDGED), keys(JUDGED.split("[judge.true]").next().expect("a head")));
+}

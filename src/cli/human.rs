@@ -191,7 +191,7 @@ impl Import {
         let file = prepared.folder.join("human.csv");
         write_atomically(&file, &bytes)?;
         say!("{}", String::from_utf8_lossy(&bytes).trim_end());
-        tell!("{}", file.display());
+        tell!("{}; dpo-lab report {} shows it", file.display(), self.name);
         Ok(Exit::Done)
     }
 }

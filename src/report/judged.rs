@@ -41,6 +41,7 @@ pub fn sections(collection: &Collection<'_>, tables: &Tables<'_>, figures: &[Pat
     for (heading, name, caption) in FIGURES {
         sections.extend(Some(drawn(heading, figures, name, caption)).filter(|section| section.figure.is_some()));
     }
+    sections.extend(people(tables.human));
     sections.extend(beside_the_paper(tables));
     sections.extend(samples(collection));
     sections
@@ -115,6 +116,38 @@ fn resolution(rows: &[WinRateRow]) -> Option<String> {
         "{prompts} prompts resolve a difference from 1/2 of about {least:.2} with 80% power; a smaller one stays unresolved more often \
          than not."
     ))
+}
+
+/// What people said, in the layout of the paper's table 2.
+fn people(rows: &[Vec<String>]) -> Option<Section> {
+    let (header, answers) = rows.split_first()?;
+    let wanted = [
+        ("run", "run"),
+        ("temperature", "temperature"),
+        ("baseline", "baseline"),
+        ("respondents", "respondents"),
+        ("answers", "answers"),
+        ("ties_dropped", "ties dropped"),
+        ("human_win_rate", "human win rate"),
+        ("human_human_agreement", "human-human agreement"),
+        ("judge", "judge"),
+        ("judge_win_rate", "judge win rate"),
+        ("judge_human_agreement", "judge-human agreement"),
+    ];
+    let places: Vec<(usize, &str)> =
+        wanted.iter().filter_map(|(name, shown)| Some((header.iter().position(|column| column == name)?, *shown))).collect();
+    let cell = |text: &str| match text.parse::<f64>() {
+        Ok(number) if text.contains('.') => format!("{number:.3}"),
+        _ => text.to_owned(),
+    };
+    let cells = |row: &Vec<String>| places.iter().map(|(place, _)| cell(row.get(*place).map_or("", String::as_str))).collect();
+    let names: Vec<&str> = places.iter().map(|(_, shown)| *shown).collect();
+    Some(Section {
+        heading: "People".to_owned(),
+        paragraphs: vec!["What people said of the same pairs, ties dropped; human.csv has the intervals.".to_owned()],
+        table: Some(table(&names, answers.iter().map(cells).collect())),
+        ..Section::default()
+    })
 }
 
 /// The paper's numbers beside what was measured.

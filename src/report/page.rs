@@ -58,6 +58,8 @@ pub struct Tables<'a> {
     pub win_rates: &'a [WinRateRow],
     /// published.csv
     pub published: &'a [PublishedRow],
+    /// human.csv, as it is: names of columns, then rows
+    pub human: &'a [Vec<String>],
 }
 
 /// report.html

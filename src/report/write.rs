@@ -94,8 +94,15 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
         win_rates: &win_rates,
     };
     let figures = draw_all(&data, &folder.join("figures"))?;
-    let tables =
-        page::Tables { frontier: &frontier, best_of_n: &best_of_n, summary: &summary, win_rates: &win_rates, published: &beside };
+    let human = read_table(&folder.join("human.csv"));
+    let tables = page::Tables {
+        frontier: &frontier,
+        best_of_n: &best_of_n,
+        summary: &summary,
+        win_rates: &win_rates,
+        published: &beside,
+        human: &human,
+    };
     let html = page::page(&collection, &tables, &figures, status);
     let page = folder.join("report.html");
     write_atomically(&page, html.as_bytes())?;
@@ -120,6 +127,13 @@ fn reward_label(study: &Study) -> String {
 /// The last part of a name or path.
 fn short(name: &str) -> &str {
     name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
+}
+
+/// A CSV as it is, its header first; nothing where there is none.
+fn read_table(path: &Path) -> Vec<Vec<String>> {
+    let reader = csv::ReaderBuilder::new().has_headers(false).from_path(path);
+    let records = reader.into_iter().flat_map(csv::Reader::into_records).flatten();
+    records.map(|record| record.iter().map(str::to_owned).collect()).collect()
 }
 
 /// Writes rows under their header, which is there without rows too.

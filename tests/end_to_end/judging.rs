@@ -159,6 +159,10 @@ fn summaries_are_judged_on_news_too_and_against_another_run() {
         .expect("a row");
     let [wins, losses] = ["wins", "losses"].map(|key| held_out[key].parse::<f64>().expect("a count"));
     assert!((of_judge["judge_win_rate"].parse::<f64>().expect("a rate") - wins / (wins + losses)).abs() < 1e-9, "{of_judge:?}");
+    let report = lab.lab(&["report", "small"]);
+    assert!(report.status.success(), "{}", stderr(&report));
+    let page = fs::read_to_string(lab.results().join("report.html")).expect("report.html");
+    assert!(page.contains("human-human agreement"), "table 2 is in the report");
     let differences = rows(&lab, "winrate_differences.csv");
     assert!(differences.iter().all(|row| ["better", "worse", "unresolved"].contains(&&row["verdict"][..])));
 }
