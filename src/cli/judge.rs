@@ -11,7 +11,7 @@ use crate::exec;
 use crate::plan::{Kind, Stage, Work};
 use crate::resolve::Fetch;
 use crate::spec;
-use crate::store::{State, Store};
+use crate::store::{Key, State, Store};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, Args)]
 pub(super) struct Judge {
-    /// Study whose completions are judged again; nothing is trained and nothing is drawn
+    /// Study whose completions are judged again; nothing is trained
     #[arg(required_unless_present = "calibrate", conflicts_with = "calibrate")]
     name: Option<String>,
     /// File with [judge.*] tables
@@ -48,40 +48,42 @@ impl Judge {
             return calibrate::run(&judges, &self.with, &self.calibrate, self.pairs, results, self.study.offline);
         };
         let store = Store::open(&self.study.results.results)?;
-        for saved in studies(&self.study.results, std::slice::from_ref(name))? {
-            let mut arguments = self.study.clone();
-            let again: Vec<&String> = saved.overrides.iter().filter(|set| !judges.overrides.contains(set)).collect();
-            arguments.set = again.into_iter().chain(&judges.overrides).chain(&self.study.set).cloned().collect();
-            let file = arguments.results.results.join(&saved.study).join(&saved.experiment);
-            let mut bars = downloads();
-            let fetch = if self.study.offline { Fetch::No } else { Fetch::Yes(&mut bars) };
-            let prepared = prepare(&file, &arguments, fetch)?;
-            if let Some(why) = prepared.resolved.unresolved() {
-                return Err(Error::Usage(format!("error: {why}")));
-            }
-            let wanted = judgeable(&prepared, &store)?;
-            let interrupted = Arc::new(AtomicBool::new(false));
-            let flag = Arc::clone(&interrupted);
-            ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).map_err(Error::other)?;
-            let executor = Executor {
-                results: &self.study.results.results,
-                jobs: self.jobs.map_or_else(exec::cores, |jobs| jobs as usize),
-                force: &self.study.force,
-                verbosity: self.voice.verbosity(),
-                interrupted: &interrupted,
-            };
-            return executor.run(&prepared, &store, &wanted);
+        let mut found = studies(&self.study.results, std::slice::from_ref(name))?;
+        let Some(saved) = found.pop() else { return Ok(Exit::Done) };
+        let mut arguments = self.study.clone();
+        let again: Vec<&String> = saved.overrides.iter().filter(|set| !judges.overrides.contains(set)).collect();
+        arguments.set = again.into_iter().chain(&judges.overrides).chain(&self.study.set).cloned().collect();
+        let file = arguments.results.results.join(&saved.study).join(&saved.experiment);
+        let mut bars = downloads();
+        let fetch = if self.study.offline { Fetch::No } else { Fetch::Yes(&mut bars) };
+        let prepared = prepare(&file, &arguments, fetch)?;
+        if let Some(why) = prepared.resolved.unresolved() {
+            return Err(Error::Usage(format!("error: {why}")));
         }
-        Ok(Exit::Done)
+        let wanted = judgeable(&prepared, &store)?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).map_err(Error::other)?;
+        let executor = Executor {
+            results: &self.study.results.results,
+            jobs: self.jobs.map_or_else(exec::cores, |jobs| jobs as usize),
+            force: &self.study.force,
+            verbosity: self.voice.verbosity(),
+            interrupted: &interrupted,
+        };
+        executor.run(&prepared, &store, &wanted)
     }
 }
 
-/// Stages of judges whose completions are in the store, with the judges' own models; nothing that would train or draw.
+/// Stages of judges whose completions are in the store, with the judges' own models and baselines that are not drawn yet; nothing that
+/// would train.
 fn judgeable<'a>(prepared: &'a Prepared, store: &Store) -> Result<Vec<&'a Stage>> {
     let stages = &prepared.plan.stages;
     let there = |stage: &&Stage| store.state(&stage.key) == State::Present;
     let taken_in = |stage: &&Stage| matches!(stage.work, Work::Pretrained {} | Work::PretrainedClassifier {});
-    let ready: Vec<&Stage> = stages.iter().filter(|stage| there(stage) || taken_in(stage)).collect();
+    let present = |key: &Key| store.state(key) == State::Present;
+    let drawn = |stage: &&Stage| matches!(stage.work, Work::Generate { rival: true, .. }) && stage.inputs.values().all(present);
+    let ready: Vec<&Stage> = stages.iter().filter(|stage| there(stage) || taken_in(stage) || drawn(stage)).collect();
     let has_inputs = |stage: &&Stage| stage.inputs.values().all(|key| ready.iter().any(|one| one.key == *key));
     let selected = prepared.wanted();
     let judged: Vec<&Stage> =

@@ -186,6 +186,12 @@ fn another_judge_looks_at_the_same_completions_without_any_training() {
     assert_eq!(lab.frontier(), frontier);
     let log = stderr(&output);
     assert!(!log.contains("train ") && !log.contains("generate "), "{log}");
+    // A baseline that is not in the store yet is drawn, from policies that are.
+    let again = lab.lab(&["judge", "small", "--with", "others.toml", "--set", "evaluation.baseline=[\"sft\"]"]);
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(rows(&lab, "winrate.csv").iter().any(|row| row["baseline"] == "sft" && row["judge"] == "length"));
+    assert!(!stderr(&again).contains("train "), "{}", stderr(&again));
+    lab.lab(&["judge", "small", "--with", "others.toml", "--set", "evaluation.baseline=[\"chosen\"]"]);
     // The report remembers who judged.
     let report = lab.lab(&["report", "small"]);
     assert!(report.status.success(), "{}", stderr(&report));
@@ -404,10 +410,14 @@ run = "dpo-seed0"
     };
     assert_eq!((judged("rouge", "sft"), judged("rouge", "reference")), (1, 0), "the reference policy is no rival of itself");
     assert_eq!((judged("reward-model", "reference"), judged("implicit-reward", "sft")), (2, 1));
-    // So small a context takes no question with a post: that is counted, not hidden.
-    let unread =
-        rates.iter().filter(|row| row["judge"] == "language-model").map(|row| row["unparsed"].parse::<usize>().expect("a count"));
-    assert!(unread.sum::<usize>() > 0, "{rates:?}");
+    // A model that knows nothing of letters says the same one in both orders: no pair is decided, and the bias is seen.
+    let letters: Vec<_> = rates.iter().filter(|row| row["judge"] == "language-model").collect();
+    assert!(!letters.is_empty());
+    for row in letters {
+        let [rate, consistency, bias] =
+            ["win_rate", "order_consistency", "position_bias"].map(|key| row[key].parse::<f64>().expect("a number"));
+        assert!(consistency < 1.0 && bias != 0.0 && (0.2..0.8).contains(&rate), "{row:?}");
+    }
     let page = fs::read_to_string(lab.results().join("report.html")).expect("report.html");
     assert!(!page.contains("Side by side"), "other people's posts stay out of the page");
 }

@@ -53,12 +53,12 @@ pub fn pages(seed: u64, count: usize) -> Vec<Post> {
         let mut dice = Dice::new("page", seed, index);
         match dice.weighted(&[4, 3, 1]) {
             0 => {
-                let story = fitting(&mut dice, &story::post);
+                let story = fitting(&mut dice, story::post);
                 let carelessness = dice.unit().sqrt();
                 Post { prompt: story.prompt(), summary: summary::write(&mut dice, &story, carelessness) }
             }
-            1 => told_again(&fitting(&mut dice, &story::post)),
-            _ => told_again(&fitting(&mut dice, &story::article)),
+            1 => told_again(&fitting(&mut dice, story::post)),
+            _ => told_again(&fitting(&mut dice, story::article)),
         }
     };
     (0..count as u64).map(page).collect()
