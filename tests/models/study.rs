@@ -120,7 +120,7 @@ fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
     fs::write(folder.path().join("odd.csv"), "a,b\nw5,1\n").expect("written");
     for (set, says) in [
         ("model.base=\"nowhere\"", "nowhere is no folder with a config.json"),
-        ("model.base=\"builtin:tiny\"", "no words for real dialogues"),
+        ("model.base=\"builtin:tiny\"", "no words for real text"),
         ("task.dialogue.corpus=\"none_*.jsonl\"", "no file matches"),
         ("task.dialogue.max_prompt_tokens=0", "a longest length of 0"),
         ("task.dialogue.corpus=\"texts.csv\"", "texts.csv is of the format imdb, which does not say which completions"),
