@@ -27,7 +27,9 @@ impl RunStage {
             let stage: Stage = serde_json::from_slice(&json).map_err(|error| {
                 Error::Other(format!("{} is not a stage of this version of dpo-lab: {error}", path.display()))
             })?;
-            match stages::run(&store, &stage, &Device::flex()) {
+            let outcome = stages::run(&store, &stage, &Device::flex());
+            store.work(&stage.key).finish(outcome.as_ref().err().map(ToString::to_string));
+            match outcome {
                 Err(error @ Error::Corrupt(_)) => {
                     tell!("error: {error}");
                     std::process::exit(CORRUPT_INPUT);

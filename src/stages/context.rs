@@ -10,7 +10,7 @@ use crate::plan::Stage;
 use crate::report::rows::TrainRow;
 use crate::resolve::{Corpus, ModelFolder};
 use crate::spec::Reward;
-use crate::store::{Key, Status, Store, WorkFolder};
+use crate::store::{Key, Status, Store, WorkFolder, now};
 use crate::tasks::reward::TrueReward;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
@@ -39,19 +39,20 @@ pub struct Context<'a> {
     store: &'a Store,
     work: WorkFolder,
     reported: Instant,
+    began: f64,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(store: &'a Store, stage: &'a Stage, device: &'a Device, folder: &'a Path) -> Result<Self> {
         let context = Context::reading(store, stage, device, folder);
-        context.work.report(&Status { doing: "starting".into(), ..Status::default() });
+        context.work.report(&Status { doing: "starting".into(), began: context.began, ..Status::default() });
         Ok(context)
     }
 
     /// For a look at a stage's inputs: nothing is written.
     pub(super) fn reading(store: &'a Store, stage: &'a Stage, device: &'a Device, folder: &'a Path) -> Self {
         let work = store.work(&stage.key);
-        Context { device, folder, tokens: None, stage, store, work, reported: Instant::now() }
+        Context { device, folder, tokens: None, stage, store, work, reported: Instant::now(), began: now() }
     }
 
     /// Whether the stage has this input.
@@ -191,13 +192,15 @@ impl<'a> Context<'a> {
             loss: Some(row.loss),
             tokens_per_s: Some(row.tokens_per_s),
             doing: "training".into(),
+            ..Status::default()
         });
     }
 
     fn report(&mut self, status: Status) {
         if self.reported.elapsed() >= REPORT_EVERY || status.done == status.total {
             self.reported = Instant::now();
-            self.work.report(&status);
+            let began = self.began;
+            self.work.report(&Status { began, ..status });
         }
     }
 }

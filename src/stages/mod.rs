@@ -97,6 +97,10 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         tokens: context.tokens,
         device: "cpu".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: Some(env!("DPO_LAB_COMMIT").to_owned()).filter(|commit| !commit.is_empty()),
+        threads: Some(rayon::current_num_threads()),
+        finished: Some(crate::store::now()),
+        ..Record::default()
     };
     draft.publish(Manifest {
         kind: stage.work.kind().name().to_owned(),

@@ -44,6 +44,24 @@ pub struct Record {
     pub device: String,
     /// Version of dpo-lab.
     pub version: String,
+    /// Commit that dpo-lab was built from, with `+` where files had been changed; nothing outside a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Threads that the stage had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Seconds since 1970 when it was finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<f64>,
+    /// The greatest memory of its process, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
+    /// Energy that the processors took meanwhile, whoever used them, in joules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<f64>,
+    /// Floating-point operations, as planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flops: Option<f64>,
 }
 
 impl FileRecord {

@@ -9,7 +9,7 @@ mod work;
 
 pub use draft::Draft;
 pub use manifest::{FileRecord, Manifest, Record};
-pub use work::{Status, WorkFolder};
+pub use work::{Standing, Status, WorkFolder, Worker};
 
 use crate::error::{Doing, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -232,6 +232,11 @@ impl Store {
         }
         Ok(seen)
     }
+}
+
+/// Seconds since 1970.
+pub fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Writes a file so that a reader sees the old content or the new, never a part.

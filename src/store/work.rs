@@ -11,9 +11,55 @@ pub struct WorkFolder {
     path: PathBuf,
 }
 
+/// How a stage's worker stands. A worker that is killed cannot change it: one that says it runs and holds no lock is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It works, or was killed while it did.
+    #[default]
+    Running,
+    /// Its artifact is published.
+    Done,
+    /// It could not; the message says why.
+    Failed,
+    /// It was asked to stop, and has kept a checkpoint where it can.
+    Stopped,
+}
+
+/// Whose process works on a stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Name of the host.
+    pub host: String,
+    /// Process on that host.
+    pub pid: u32,
+}
+
+impl Worker {
+    /// This process.
+    pub fn this() -> Self {
+        Worker { host: gethostname::gethostname().to_string_lossy().into_owned(), pid: std::process::id() }
+    }
+}
+
 /// How far a stage is; written by its worker a few times a second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// How the worker stands.
+    #[serde(default)]
+    pub standing: Standing,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Who it is.
+    #[serde(default)]
+    pub worker: Worker,
+    /// Seconds since 1970 when the worker began.
+    #[serde(default)]
+    pub began: f64,
+    /// Seconds since 1970 when this was written.
+    #[serde(default)]
+    pub updated: f64,
     /// Steps, prompts or completions done.
     pub done: u64,
     /// Of how many.
@@ -46,11 +92,18 @@ impl WorkFolder {
         self.path.join("stage.json")
     }
 
-    /// Says how far the stage is. Failing to is harmless.
+    /// Says how far the stage is, and that this process works on it. Failing to is harmless.
     pub fn report(&self, status: &Status) {
-        if let Ok(json) = serde_json::to_vec(status) {
+        let status = Status { worker: Worker::this(), updated: super::now(), ..status.clone() };
+        if let Ok(json) = serde_json::to_vec(&status) {
             let _ = write_atomically(&self.path.join("status.json"), &json);
         }
+    }
+
+    /// Says how the stage ended, for who does not wait for its process: done, or failed with this message.
+    pub fn finish(&self, failure: Option<String>) {
+        let standing = if failure.is_some() { Standing::Failed } else { Standing::Done };
+        self.report(&Status { standing, message: failure, ..self.status().unwrap_or_default() });
     }
 
     /// How far the stage is.
