@@ -6,7 +6,9 @@ use crate::methods::Dpo;
 use crate::ops;
 use crate::random::Stream;
 use crate::spec::{Optimisation, Optimizer, Shuffle, TrainingSize};
-use crate::train::{Example, Output, PreferenceData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference};
+use crate::train::{
+    Checkpoints, Example, Output, PreferenceData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference,
+};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -112,7 +114,7 @@ pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Dev
         seeds: (0, 0),
         tokens: 0,
     };
-    let (_, _, rows) = train_preference(&subject.model, None, &data, &run, device, |_| ())?;
+    let (_, _, rows) = train_preference(&subject.model, None, &data, &run, device, &mut Checkpoints::none(), |_| ())?;
     let before = std::iter::once(0).chain(rows.iter().map(|row| row.tokens));
     let steps: Vec<(f64, f64)> = rows
         .iter()

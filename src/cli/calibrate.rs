@@ -15,6 +15,7 @@ use crate::tasks::dialogue;
 use crate::tasks::reward::TrueReward;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A pair of which the first completion is labelled better.
 struct Labelled {
@@ -107,7 +108,10 @@ fn verdicts(
             [ask(chosen, rejected), ask(rejected, chosen)]
         })
         .collect();
-    let materials = Materials { device: &device, ledger: store.judges(), tokenizer: &tokenizer, truth, models: &models };
+    // Ctrl-C ends this process at once: every answer is in the ledger already.
+    let stop = Arc::default();
+    let ledger = store.judges();
+    let materials = Materials { device: &device, ledger, stop, tokenizer: &tokenizer, truth, models: &models };
     let opened = kind.settings().open(materials)?;
     let answers = opened.judge(&questions, &mut |_| ())?;
     let mut prompts: Vec<String> = Vec::new();

@@ -5,17 +5,15 @@ use super::model::downloads;
 use super::run::Executor;
 use super::status::studies;
 use super::study::{Prepared, prepare};
-use super::{StudyArguments, Voice};
+use super::{Execution, StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
-use crate::exec;
+use crate::exec::Interrupts;
 use crate::plan::{Kind, Stage, Work};
 use crate::resolve::Fetch;
 use crate::spec;
 use crate::store::{Key, State, Store};
 use clap::Args;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, Args)]
 pub(super) struct Judge {
@@ -33,9 +31,8 @@ pub(super) struct Judge {
     pairs: usize,
     #[command(flatten)]
     study: StudyArguments,
-    /// Stages at once; one for each core unless given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    jobs: Option<u32>,
+    #[command(flatten)]
+    execution: Execution,
     #[command(flatten)]
     voice: Voice,
 }
@@ -61,17 +58,8 @@ impl Judge {
             return Err(Error::Usage(format!("error: {why}")));
         }
         let wanted = judgeable(&prepared, &store)?;
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).map_err(Error::other)?;
-        let executor = Executor {
-            results: &self.study.results.results,
-            jobs: self.jobs.map_or_else(exec::cores, |jobs| jobs as usize),
-            force: &self.study.force,
-            verbosity: self.voice.verbosity(),
-            interrupted: &interrupted,
-        };
-        executor.run(&prepared, &store, &wanted)
+        let interrupts = Interrupts::listen()?;
+        Executor::new(&self.study, self.execution, self.voice, &interrupts).run(&prepared, &store, &wanted)
     }
 }
 

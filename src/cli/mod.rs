@@ -11,6 +11,7 @@ mod export;
 mod gc;
 mod human;
 mod judge;
+mod keep;
 mod logs;
 mod model;
 mod output;
@@ -29,6 +30,7 @@ use crate::exec::Verbosity;
 use crate::plan::Kind;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One experiment file, every run of the Direct Preference Optimization paper.
 ///
@@ -106,12 +108,34 @@ pub struct StudyArguments {
     /// Do stages of this kind again; the old artifacts are moved aside
     #[arg(long, value_name = "STAGE")]
     force: Vec<Kind>,
-    /// Where tensors live; `cuda` needs a build with --features cuda
+    /// Where tensors live: cpu, cuda, cuda:1, or cuda:0,1 for one stage on each; GPUs need a build with --features cuda
     #[arg(long, env = "DPO_LAB_DEVICE", default_value = "cpu", value_name = "DEVICE")]
     device: String,
     /// Never use the network
     #[arg(long, env = "DPO_LAB_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     offline: bool,
+}
+
+/// Default of `--checkpoint-minutes`.
+const CHECKPOINT_MINUTES: &str = "10";
+
+/// Minutes as somebody types them.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes = text.parse::<f64>().ok().filter(|minutes| (0.0..1e6).contains(minutes));
+    minutes
+        .map(|minutes| Duration::from_secs_f64(60.0 * minutes))
+        .ok_or_else(|| "expected a number of minutes, 0 or more".to_owned())
+}
+
+/// How stages are spread and kept.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Execution {
+    /// Stages at once; one for each core, or each GPU, unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    /// How often a training stage keeps a checkpoint of what it has not finished
+    #[arg(long, value_name = "N", default_value = CHECKPOINT_MINUTES, value_parser = minutes)]
+    checkpoint_minutes: Duration,
 }
 
 /// How much is said.

@@ -6,7 +6,7 @@ use super::study::{Prepared, prepare, reasons};
 use crate::error::{Exit, Result};
 use crate::plan::Kind;
 use crate::resolve::Fetch;
-use crate::store::{State, Store};
+use crate::store::Store;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,15 +28,11 @@ impl Plan {
         let prepared = prepare(&self.file, &self.study, Fetch::No)?;
         let store = Store::open(&self.study.results.results)?;
         let seconds = measured(&store);
-        let rows: Vec<(String, Kind, String, Option<String>)> = reasons(&prepared, &store)
+        let rows: Vec<(String, Kind, String, Option<String>)> = reasons(&prepared, &store, &self.study.force)
             .into_iter()
-            .map(|(index, state, mut why)| {
+            .map(|(index, _, why)| {
                 let stage = &prepared.plan.stages[index];
-                let kind = stage.work.kind();
-                if state == State::Present && self.study.force.contains(&kind) {
-                    why = Some("forced".to_owned());
-                }
-                (stage.label.clone(), kind, stage.key.short().to_owned(), why)
+                (stage.label.clone(), stage.work.kind(), stage.key.short().to_owned(), why)
             })
             .collect();
         let selected = prepared.wanted();

@@ -1,21 +1,20 @@
 //! `dpo-lab run`
 
 use super::bill;
+use super::keep;
 use super::model::downloads;
-use super::study::{Prepared, prepare, save_plan};
-use super::{StudyArguments, Voice};
+use super::study::{Prepared, Redo, prepare, redo, save_plan};
+use super::{Execution, StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
-use crate::exec::{self, Outcome, Progress, Schedule};
+use crate::exec::{self, Interrupts, Local, Outcome, Progress, Schedule, Slots, Verbosity};
 use crate::judges::Subject;
-use crate::plan::{Kind, RunPlan, Stage};
-use crate::report;
+use crate::plan::{RunPlan, Stage};
+use crate::report::{self, Written};
 use crate::resolve::Fetch;
 use crate::spec::Judge;
 use crate::store::{Key, State, Store};
 use clap::Args;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(Debug, Args)]
@@ -25,9 +24,8 @@ pub(super) struct Run {
     files: Vec<PathBuf>,
     #[command(flatten)]
     study: StudyArguments,
-    /// Stages at once; one for each core unless given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    jobs: Option<u32>,
+    #[command(flatten)]
+    execution: Execution,
     #[command(flatten)]
     voice: Voice,
 }
@@ -46,20 +44,12 @@ impl Run {
                 return Err(Error::Usage(format!("error: {why}")));
             }
         }
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).map_err(Error::other)?;
+        let interrupts = Interrupts::listen()?;
         let store = Store::open(&self.study.results.results)?;
         let mut worst = Exit::Done;
         for study in &prepared {
             let wanted = self.wanted(study);
-            let executor = Executor {
-                results: &self.study.results.results,
-                jobs: self.jobs.map_or_else(exec::cores, |jobs| jobs as usize),
-                force: &self.study.force,
-                verbosity: self.voice.verbosity(),
-                interrupted: &interrupted,
-            };
+            let executor = Executor::new(&self.study, self.execution, self.voice, &interrupts);
             if executor.run(study, &store, &wanted)? == Exit::StagesFailed {
                 worst = Exit::StagesFailed;
             }
@@ -84,19 +74,18 @@ impl Run {
 
 /// How stages are run.
 pub(super) struct Executor<'a> {
-    /// Folder of results and of the store.
-    pub results: &'a Path,
-    /// Stages at once.
-    pub jobs: usize,
-    /// Kinds of stages that are done again.
-    pub force: &'a [Kind],
-    /// How much is said.
-    pub verbosity: exec::Verbosity,
-    /// Set when a person presses Ctrl-C.
-    pub interrupted: &'a AtomicBool,
+    study: &'a StudyArguments,
+    execution: Execution,
+    verbosity: Verbosity,
+    interrupts: &'a Interrupts,
 }
 
-impl Executor<'_> {
+impl<'a> Executor<'a> {
+    /// As somebody typed it.
+    pub fn new(study: &'a StudyArguments, execution: Execution, voice: Voice, interrupts: &'a Interrupts) -> Self {
+        Executor { study, execution, verbosity: voice.verbosity(), interrupts }
+    }
+
     /// Runs the wanted stages of a study that are not in the store, and draws its report.
     pub fn run(&self, prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Result<Exit> {
         let began = Instant::now();
@@ -104,7 +93,7 @@ impl Executor<'_> {
         save_plan(prepared)?;
         let name = &prepared.study.name;
         let verbosity = self.verbosity;
-        let quiet = verbosity == exec::Verbosity::Quiet;
+        let quiet = verbosity == Verbosity::Quiet;
         self.clear_the_way(wanted, store, quiet)?;
         let mut schedule = Schedule::new(prepared.plan.stages.clone(), |key| store.state(key) == State::Present);
         schedule.leave_out(|stage| !wanted.iter().any(|one| one.key == stage.key));
@@ -118,7 +107,15 @@ impl Executor<'_> {
             tell!("{name}: {} of {} stages to run", pending, schedule.stages().len());
         }
         let mut progress = Progress::new(name, pending, verbosity);
-        let ran = exec::run(&mut schedule, store, self.results, self.jobs, &mut progress, self.interrupted);
+        let local = Local {
+            store,
+            results: &self.study.results.results,
+            slots: Slots::new(&prepared.devices, self.execution.jobs.map(|jobs| jobs as usize), exec::cores()),
+            checkpoint_every: self.execution.checkpoint_minutes,
+            interrupts: self.interrupts,
+            finished: &mut |_| (),
+        };
+        let ran = exec::run(local, &mut schedule, &mut progress);
         progress.end();
         let drawn = if up_to_date {
             Ok(())
@@ -126,7 +123,7 @@ impl Executor<'_> {
             tell!("{name}: no result yet; tables and figures are those of before");
             Ok(())
         } else {
-            draw(prepared, &schedule, store, quiet)
+            draw(prepared, &schedule, store, quiet).and_then(|written| keep::thin(prepared, store, &written.best, quiet))
         };
         ran?;
         let failed: Vec<(&Stage, &Outcome)> = schedule
@@ -154,20 +151,21 @@ impl Executor<'_> {
         }
     }
 
-    /// Moves aside what is corrupt, and what `--force` names.
+    /// Moves aside what is corrupt, what `--force` names, and what lacks weights that are needed again.
     fn clear_the_way(&self, stages: &[&Stage], store: &Store, quiet: bool) -> Result<()> {
-        for stage in stages {
-            match store.state(&stage.key) {
-                State::Corrupt(why) => {
+        let force = |stage: &Stage| self.study.force.contains(&stage.work.kind());
+        for (stage, redo) in stages.iter().zip(redo(stages, store, force)) {
+            match redo {
+                Redo::No | Redo::Absent => {}
+                Redo::Forced | Redo::Thinned => {
+                    store.set_aside(&stage.key)?;
+                }
+                Redo::Corrupt(why) => {
                     let aside = store.set_aside(&stage.key)?;
                     if !quiet {
                         tell!("{}: {why}; moved aside to {}, and it will be made again", stage.label, aside.display());
                     }
                 }
-                State::Present if self.force.contains(&stage.work.kind()) => {
-                    store.set_aside(&stage.key)?;
-                }
-                State::Present | State::Absent => {}
             }
         }
         Ok(())
@@ -189,13 +187,14 @@ fn keeps_old_tables(prepared: &Prepared, store: &Store) -> bool {
 }
 
 /// Writes tables, figures and the page from what the store has, and prints the table of runs.
-fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) -> Result<()> {
+fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) -> Result<Written> {
     let status = |run: &str| run_status(prepared, schedule, run);
     let written = report::write(&prepared.study, &prepared.plan, store, &prepared.folder, &status)?;
     if !quiet {
         print_table(prepared, &written, &status);
     }
-    stamp(prepared, store)
+    stamp(prepared, store)?;
+    Ok(written)
 }
 
 fn stamp_path(prepared: &Prepared) -> PathBuf {
@@ -244,7 +243,7 @@ fn of_run(run: &RunPlan, schedule: &Schedule) -> &'static str {
     }
 }
 
-fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&str) -> String) {
+fn print_table(prepared: &Prepared, written: &Written, status: &dyn Fn(&str) -> String) {
     let width = prepared.study.runs.iter().map(|run| run.name.len()).max().unwrap_or(3);
     say!("{:width$}  {:9}  {:>6}  {:>13}  {:>12}", "run", "status", "step", "true reward", "KL (nats)");
     for run in &prepared.study.runs {
@@ -265,7 +264,7 @@ fn print_table(prepared: &Prepared, written: &report::Written, status: &dyn Fn(&
 }
 
 /// Win rates of every run's last checkpoint over temperature, by the first judge against the first baseline; winrate.csv has all.
-fn print_win_rates(written: &report::Written, width: usize) {
+fn print_win_rates(written: &Written, width: usize) {
     let Some(first) = written.win_rates.first() else { return };
     let (judge, baseline, task) = (&first.judge, &first.baseline, &first.task);
     let rows: Vec<_> =

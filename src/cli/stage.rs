@@ -1,13 +1,14 @@
 //! `dpo-lab stage`: the hidden verb that every worker runs.
 
-use super::Results;
+use super::study::device;
+use super::{CHECKPOINT_MINUTES, Results, minutes};
 use crate::error::{Doing, Error, Exit, Result};
-use crate::exec::CORRUPT_INPUT;
+use crate::exec::{CORRUPT_INPUT, Interrupts};
 use crate::plan::Stage;
-use crate::stages;
+use crate::stages::{self, Control};
 use crate::store::{Key, Store};
-use burn::tensor::Device;
 use clap::Args;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(super) struct RunStage {
@@ -16,19 +17,31 @@ pub(super) struct RunStage {
     keys: Vec<String>,
     #[command(flatten)]
     results: Results,
+    /// Where tensors live
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+    /// How often a training stage keeps a checkpoint
+    #[arg(long, value_name = "N", default_value = CHECKPOINT_MINUTES, value_parser = minutes)]
+    checkpoint_minutes: Duration,
+    /// Parts of a training batch for every one that the study says
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    parts: usize,
 }
 
 impl RunStage {
     pub(super) fn run(self) -> Result<Exit> {
         let store = Store::open(&self.results.results)?;
+        let device = device(&self.device)?;
+        let interrupts = Interrupts::listen()?;
+        let control = Control { checkpoint_every: self.checkpoint_minutes, stop: interrupts.flag(), parts: self.parts };
         for key in &self.keys {
             let path = store.work(&Key::parse(key)?).stage();
             let json = std::fs::read(&path).doing("read", &path)?;
             let stage: Stage = serde_json::from_slice(&json).map_err(|error| {
                 Error::Other(format!("{} is not a stage of this version of dpo-lab: {error}", path.display()))
             })?;
-            let outcome = stages::run(&store, &stage, &Device::flex());
-            store.work(&stage.key).finish(outcome.as_ref().err().map(ToString::to_string));
+            let outcome = stages::run(&store, &stage, &device, &control);
+            store.work(&stage.key).finish(outcome.as_ref().err());
             match outcome {
                 Err(error @ Error::Corrupt(_)) => {
                     tell!("error: {error}");

@@ -5,7 +5,7 @@ use crate::error::{Doing, Error, Result};
 use crate::models::BUILTIN_SIZES;
 use crate::models::chat::ChatTemplate;
 use crate::models::lora::Module;
-use crate::plan::{self, Plan, Saved, SavedStage};
+use crate::plan::{self, Kind, Plan, Saved, SavedStage, Stage};
 use crate::resolve::{self, BaseModel, Fetch, Resolved};
 use crate::spec::{self, Run, Study, Task};
 use crate::store::{Key, State, Store, write_atomically};
@@ -27,13 +27,16 @@ pub struct Prepared {
     pub folder: PathBuf,
     /// The plan of the last run, if any.
     pub saved: Option<Saved>,
+    /// Devices that stages are spread over.
+    pub devices: Vec<String>,
     /// plan.json as this run would write it.
     pub to_save: Saved,
 }
 
 /// Reads, resolves and plans.
 pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Result<Prepared> {
-    device(&arguments.device)?;
+    let devices = crate::exec::devices(&arguments.device).ok_or_else(|| no_device(&arguments.device))?;
+    devices.iter().try_for_each(|name| device(name).map(|_| ()))?;
     let loaded = spec::load(file, &arguments.set)?;
     // Paths in a file are relative to the file, paths in --set to the working folder.
     let base = |key: &str| {
@@ -85,7 +88,7 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
         runs: study.runs.iter().map(|run| run.name.clone()).collect(),
         sources: resolved.sources.clone(),
     };
-    Ok(Prepared { saved: read_saved(&folder), study, selected, resolved, plan, folder, to_save })
+    Ok(Prepared { saved: read_saved(&folder), study, selected, resolved, plan, folder, devices, to_save })
 }
 
 /// `file` as seen from a study's folder, so that both can move together and no path says whose machine this was.
@@ -96,11 +99,12 @@ fn from_folder(file: &Path, folder: &Path) -> PathBuf {
 
 /// The device of this name.
 pub fn device(device: &str) -> Result<Device> {
-    if device == "cpu" {
-        return Ok(Device::flex());
-    }
+    if device == "cpu" { Ok(Device::flex()) } else { Err(no_device(device)) }
+}
+
+fn no_device(device: &str) -> Error {
     let hint = if cfg!(feature = "cuda") { "this version trains on the CPU only: use --device cpu" } else { "use --device cpu" };
-    Err(Error::Usage(format!("error: this build of dpo-lab has no device `{device}`\nhelp: {hint}")))
+    Error::Usage(format!("error: this build of dpo-lab has no device `{device}`\nhelp: {hint}"))
 }
 
 impl Prepared {
@@ -147,13 +151,57 @@ pub fn save_plan(prepared: &Prepared) -> Result<()> {
     write_atomically(&prepared.folder.join("plan.json"), &json).map_err(unusable)
 }
 
-/// The state of every wanted stage, and why it would run, in the plan's order.
-pub fn reasons(prepared: &Prepared, store: &Store) -> Vec<(usize, State, Option<String>)> {
-    let stage = |(index, stage): (usize, &plan::Stage)| {
-        let state = store.state(&stage.key);
-        let why = plan::why(stage, &state, prepared.saved.as_ref());
-        (index, state, why)
+/// Whether and why a stage has to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redo {
+    /// The store has it.
+    No,
+    /// The store does not have it.
+    Absent,
+    /// What the store has is not what was published; the reason.
+    Corrupt(String),
+    /// `--force` names it.
+    Forced,
+    /// Its weights were removed, and something that has to be done reads them.
+    Thinned,
+}
+
+/// What has to be done of stages that come with inputs before what reads them, in the same order.
+pub fn redo(stages: &[&Stage], store: &Store, force: impl Fn(&Stage) -> bool) -> Vec<Redo> {
+    let mut read: HashSet<&Key> = HashSet::new();
+    let of = |stage: &&Stage, read: &HashSet<&Key>| match store.state(&stage.key) {
+        State::Absent => Redo::Absent,
+        State::Corrupt(why) => Redo::Corrupt(why),
+        State::Present if force(stage) => Redo::Forced,
+        // Only what trains is ever thinned, and only what is read again matters.
+        State::Present if read.contains(&stage.key) && stage.work.trains() && store.is_thinned(&stage.key) => Redo::Thinned,
+        State::Present => Redo::No,
     };
+    let mut all = Vec::with_capacity(stages.len());
+    for stage in stages.iter().rev() {
+        let redo = of(stage, &read);
+        if redo != Redo::No {
+            read.extend(stage.inputs.values());
+        }
+        all.push(redo);
+    }
+    all.reverse();
+    all
+}
+
+/// Every wanted stage's place in the plan, whether it would run, and why, in the plan's order.
+pub fn reasons(prepared: &Prepared, store: &Store, force: &[Kind]) -> Vec<(usize, Redo, Option<String>)> {
     let wanted = prepared.wanted();
-    prepared.plan.stages.iter().enumerate().filter(|(_, stage)| wanted.contains(&stage.key)).map(stage).collect()
+    let places: Vec<usize> =
+        (0..prepared.plan.stages.len()).filter(|index| wanted.contains(&prepared.plan.stages[*index].key)).collect();
+    let stages: Vec<&Stage> = places.iter().map(|index| &prepared.plan.stages[*index]).collect();
+    let redo = redo(&stages, store, |stage| force.contains(&stage.work.kind()));
+    let why = |stage: &Stage, redo: &Redo| match redo {
+        Redo::No => None,
+        Redo::Absent => Some(plan::changes(stage, prepared.saved.as_ref())),
+        Redo::Corrupt(reason) => Some(format!("redone: {reason}")),
+        Redo::Forced => Some("forced".to_owned()),
+        Redo::Thinned => Some("its weights were not kept, and are needed again".to_owned()),
+    };
+    places.into_iter().zip(stages).zip(redo).map(|((place, stage), redo)| (place, redo.clone(), why(stage, &redo))).collect()
 }

@@ -1,144 +1,257 @@
-//! The local executor: every stage in a process of its own, `jobs` at a time, so that a crash costs one stage.
+//! The local executor: every stage in a process of its own, as many at once as there are places and memory, so that a crash
+//! costs one stage.
 
+use super::interrupts::Interrupts;
 use super::progress::Progress;
 use super::schedule::{Outcome, Schedule};
-use crate::error::{Doing, Error, Result};
+use super::slots::Slots;
+use super::worker::{self, Ending, Launch};
+use crate::error::{Error, Result};
 use crate::plan::Stage;
-use crate::store::{State, Store};
-use std::fs::File;
+use crate::store::{Key, State, Store};
+use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
-/// How often workers are looked at.
-const POLL: Duration = Duration::from_millis(20);
-/// Exit code of a worker that moved a corrupt input aside.
-pub const CORRUPT_INPUT: i32 = 4;
+/// How often what runs is looked at; the end of a worker is noticed at once.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often stages that another runner works on are looked at.
+const LOOK_ELSEWHERE: Duration = Duration::from_millis(500);
 /// How often a corrupt input is made again before that counts as a failure.
 const REPAIRS: usize = 3;
+/// Parts that a batch is cut into at most for want of memory.
+const MOST_PARTS: usize = 16;
+
+/// What the executor runs with.
+pub struct Local<'a> {
+    /// Where artifacts are.
+    pub store: &'a Store,
+    /// Folder of results and of the store.
+    pub results: &'a Path,
+    /// Devices that stages may be placed on.
+    pub slots: Slots,
+    /// How often training stages keep a checkpoint.
+    pub checkpoint_every: Duration,
+    /// Ctrl-C.
+    pub interrupts: &'a Interrupts,
+    /// Called with every stage that was finished here or elsewhere.
+    pub finished: &'a mut dyn FnMut(&Stage),
+}
 
 struct Worker {
     stage: Stage,
-    child: Child,
+    device: String,
+    pid: u32,
+    kills: u64,
 }
 
-/// Runs everything that is pending. Returns when nothing runs and nothing can start.
-pub fn run(
-    schedule: &mut Schedule,
-    store: &Store,
-    results: &Path,
-    jobs: usize,
-    progress: &mut Progress,
-    interrupted: &AtomicBool,
-) -> Result<()> {
-    let mut workers: Vec<Worker> = Vec::new();
-    let mut repairs = 0;
+/// The state of a run while it goes on.
+struct Running<'a, 'b> {
+    local: Local<'a>,
+    schedule: &'b mut Schedule,
+    progress: &'b mut Progress,
+    workers: HashMap<Key, Worker>,
+    /// Stages that another runner has.
+    elsewhere: Vec<Stage>,
+    looked_elsewhere: Instant,
+    repairs: usize,
+    parts: HashMap<Key, usize>,
+    ends: (Sender<(Key, std::io::Result<ExitStatus>)>, Receiver<(Key, std::io::Result<ExitStatus>)>),
+}
+
+/// Runs everything that is pending. Returns when nothing runs and nothing can start, or when it was interrupted and what ran
+/// has ended.
+pub fn run(local: Local<'_>, schedule: &mut Schedule, progress: &mut Progress) -> Result<()> {
+    let mut running = Running {
+        local,
+        schedule,
+        progress,
+        workers: HashMap::new(),
+        elsewhere: Vec::new(),
+        looked_elsewhere: Instant::now(),
+        repairs: 0,
+        parts: HashMap::new(),
+        ends: channel(),
+    };
+    let mut asked = false;
     loop {
-        if interrupted.load(Ordering::SeqCst) {
-            return stop(schedule, &mut workers, progress);
+        let interrupts = running.local.interrupts;
+        if interrupts.now() {
+            return running.stop_now();
         }
-        while workers.len() < jobs {
-            let Some(stage) = schedule.ready().next().cloned() else { break };
-            // A stage that nothing can run beside gets all cores; results do not depend on the number of threads.
-            let beside = (workers.len() + schedule.ready().count()).min(jobs);
-            match start(&stage, store, results, (cores() / beside.max(1)).max(1)) {
-                Ok(child) => {
-                    progress.started(&stage.key, &stage.label);
-                    schedule.set(&stage.key, Outcome::Running);
-                    workers.push(Worker { stage, child });
-                }
-                Err(error) => schedule.set(&stage.key, Outcome::Failed(error.to_string())),
+        if !interrupts.stopping() {
+            running.fill();
+        } else if !asked {
+            asked = true;
+            running.ask_to_stop();
+        }
+        if running.workers.is_empty() && (asked || running.elsewhere.is_empty()) {
+            if asked {
+                running.schedule.cancel_pending();
+                return Err(Error::Interrupted);
             }
-        }
-        if workers.is_empty() {
             return Ok(());
         }
-        std::thread::sleep(POLL);
-        let mut still = Vec::new();
-        for mut worker in workers {
-            let key = worker.stage.key.clone();
-            match worker.child.try_wait().doing("wait for the worker of", Path::new(&worker.stage.label))? {
-                None => {
-                    if let Some(status) = store.work(&key).status() {
-                        progress.at(&key, &status);
-                    }
-                    still.push(worker);
+        match running.ends.1.recv_timeout(LOOK) {
+            Ok((key, status)) => running.ended(&key, status),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => running.look(),
+        }
+    }
+}
+
+impl Running<'_, '_> {
+    /// Starts what can start.
+    fn fill(&mut self) {
+        while self.workers.len() < self.local.slots.count() {
+            let Some(stage) = self.schedule.ready().next().cloned() else { break };
+            // Another runner on the same store may have it, or have finished it meanwhile.
+            if self.local.store.work(&stage.key).is_held() {
+                self.schedule.set(&stage.key, Outcome::Running);
+                self.progress.started(&stage.key, &stage.label);
+                self.elsewhere.push(stage);
+                continue;
+            }
+            if self.local.store.state(&stage.key) == State::Present {
+                self.schedule.set(&stage.key, Outcome::Done);
+                (self.local.finished)(&stage);
+                continue;
+            }
+            let Some(device) = self.local.slots.take() else { break };
+            // A stage that nothing can run beside gets all cores; results do not depend on the number of threads.
+            let beside =
+                (self.workers.len() + self.schedule.ready().take(self.local.slots.count()).count()).min(self.local.slots.count());
+            let launch = Launch {
+                results: self.local.results,
+                device: &device,
+                threads: (super::cores() / beside.max(1)).max(1),
+                checkpoint_every: self.local.checkpoint_every,
+                parts: self.parts.get(&stage.key).copied().unwrap_or(1),
+            };
+            let kills = worker::kills_for_memory();
+            match worker::start(&stage, self.local.store, &launch) {
+                Ok(mut child) => {
+                    self.progress.started(&stage.key, &stage.label);
+                    self.schedule.set(&stage.key, Outcome::Running);
+                    let (pid, key, ends) = (child.id(), stage.key.clone(), self.ends.0.clone());
+                    std::thread::spawn(move || ends.send((key, child.wait())));
+                    self.workers.insert(stage.key.clone(), Worker { stage, device, pid, kills });
                 }
-                Some(code) if code.success() && store.state(&key) == State::Present => {
-                    progress.finished(&key, "done");
-                    schedule.set(&key, Outcome::Done);
-                }
-                Some(code) if code.code() == Some(CORRUPT_INPUT) && repairs < REPAIRS => {
-                    repairs += 1;
-                    progress.finished(&key, "found a corrupt input");
-                    for line in store.work(&key).last_lines(1) {
-                        progress.line(&line);
-                    }
-                    schedule.set(&key, Outcome::Pending);
-                    for input in worker.stage.inputs.values() {
-                        if store.state(input) != State::Present {
-                            schedule.set(input, Outcome::Pending);
-                        }
-                    }
-                }
-                Some(code) => {
-                    let message = failure(store, &worker.stage, code);
-                    progress.finished(&key, "failed");
-                    progress.line(&format!("  {message}"));
-                    schedule.set(&key, Outcome::Failed(message));
+                Err(error) => {
+                    self.local.slots.give_back(device);
+                    self.schedule.set(&stage.key, Outcome::Failed(error.to_string()));
                 }
             }
         }
-        workers = still;
     }
-}
 
-/// Freezes the stage and starts its worker.
-fn start(stage: &Stage, store: &Store, results: &Path, threads: usize) -> Result<Child> {
-    let work = store.work(&stage.key);
-    work.create()?;
-    let frozen = serde_json::to_vec_pretty(stage).map_err(Error::other)?;
-    crate::store::write_atomically(&work.stage(), &frozen)?;
-    let log = File::create(work.log()).doing("create", &work.log())?;
-    let also = log.try_clone().doing("open", &work.log())?;
-    let program = std::env::current_exe().doing("find", Path::new("dpo-lab's own program"))?;
-    Command::new(&program)
-        .args(["stage", &stage.key.0, "--results"])
-        .arg(results)
-        .env("RAYON_NUM_THREADS", threads.to_string())
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(also)
-        .spawn()
-        .doing("start", &program)
-}
-
-/// Cores that this process may use.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Ends the workers; what they had not published is made again next time.
-fn stop(schedule: &mut Schedule, workers: &mut Vec<Worker>, progress: &mut Progress) -> Result<()> {
-    for worker in workers.iter_mut() {
-        let _ = worker.child.kill();
-        let _ = worker.child.wait();
-        progress.finished(&worker.stage.key, "stopped");
-        schedule.set(&worker.stage.key, Outcome::Cancelled);
+    /// Looks at how far workers are, and at what other runners have.
+    fn look(&mut self) {
+        for key in self.workers.keys().chain(self.elsewhere.iter().map(|stage| &stage.key)) {
+            if let Some(status) = self.local.store.work(key).status() {
+                self.progress.at(key, &status);
+            }
+        }
+        if self.looked_elsewhere.elapsed() < LOOK_ELSEWHERE {
+            return;
+        }
+        self.looked_elsewhere = Instant::now();
+        for stage in std::mem::take(&mut self.elsewhere) {
+            if self.local.store.work(&stage.key).is_held() {
+                self.elsewhere.push(stage);
+            } else if self.local.store.state(&stage.key) == State::Present {
+                self.progress.finished(&stage.key, "done by another runner");
+                self.schedule.set(&stage.key, Outcome::Done);
+                (self.local.finished)(&stage);
+            } else {
+                self.progress.finished(&stage.key, "left by another runner");
+                self.schedule.set(&stage.key, Outcome::Pending);
+            }
+        }
     }
-    workers.clear();
-    schedule.cancel_pending();
-    Err(Error::Interrupted)
-}
 
-/// Why a worker failed, and where its log is.
-fn failure(store: &Store, stage: &Stage, code: std::process::ExitStatus) -> String {
-    let work = store.work(&stage.key);
-    let log = work.log();
-    let last = work.last_lines(1).pop().unwrap_or_else(|| match code.code() {
-        Some(code) => format!("its worker ended with code {code} and could not say why; is the disk full?"),
-        None => format!("its worker was killed ({code}); if memory ran out, lower --jobs"),
-    });
-    format!("{}: {} (log: {})", stage.label, last.trim_start_matches("error: "), log.display())
+    /// Takes note of a worker's end.
+    fn ended(&mut self, key: &Key, status: std::io::Result<ExitStatus>) {
+        let Some(Worker { stage, device, kills, .. }) = self.workers.remove(key) else { return };
+        self.local.slots.give_back(device);
+        let ending = match status {
+            Ok(status) => worker::ending(&stage, self.local.store, status, kills),
+            Err(error) => Ending::Failed(format!("{}: its worker cannot be waited for: {error}", stage.label)),
+        };
+        match ending {
+            Ending::Done => {
+                self.progress.finished(key, "done");
+                self.schedule.set(key, Outcome::Done);
+                (self.local.finished)(&stage);
+            }
+            Ending::Stopped => {
+                self.progress.finished(key, "stopped");
+                self.schedule.set(key, Outcome::Cancelled);
+            }
+            Ending::CorruptInput if self.repairs < REPAIRS => {
+                self.repairs += 1;
+                self.progress.finished(key, "found a corrupt input");
+                for line in self.local.store.work(key).last_lines(1) {
+                    self.progress.line(&line);
+                }
+                self.schedule.set(key, Outcome::Pending);
+                for input in stage.inputs.values() {
+                    if self.local.store.state(input) != State::Present {
+                        self.schedule.set(input, Outcome::Pending);
+                    }
+                }
+            }
+            Ending::OutOfMemory => self.out_of_memory(&stage),
+            Ending::CorruptInput => self.failed(&stage, format!("{}: its inputs are damaged again and again", stage.label)),
+            Ending::Failed(message) => self.failed(&stage, message),
+        }
+    }
+
+    /// Trains the same batches in smaller parts, where the stage trains.
+    fn out_of_memory(&mut self, stage: &Stage) {
+        let parts = 2 * self.parts.get(&stage.key).copied().unwrap_or(1);
+        if !stage.work.trains() || parts > MOST_PARTS {
+            let message =
+                format!("{}: the memory does not suffice; lower --jobs, or give the study smaller batches", stage.label);
+            return self.failed(stage, message);
+        }
+        self.parts.insert(stage.key.clone(), parts);
+        self.progress.finished(&stage.key, "out of memory");
+        self.progress.line(&format!(
+            "{}: the memory did not suffice; it is tried again with every batch in {parts} parts, whose gradient is the same but for rounding",
+            stage.label
+        ));
+        self.schedule.set(&stage.key, Outcome::Pending);
+    }
+
+    fn failed(&mut self, stage: &Stage, message: String) {
+        self.progress.finished(&stage.key, "failed");
+        self.progress.line(&format!("  {message}"));
+        self.schedule.set(&stage.key, Outcome::Failed(message));
+    }
+
+    fn ask_to_stop(&mut self) {
+        if !self.workers.is_empty() {
+            self.progress.line("stopping: training keeps a checkpoint, other stages finish; Ctrl-C again to stop at once");
+        }
+        for worker in self.workers.values() {
+            worker::signal(worker.pid, false);
+        }
+    }
+
+    /// Ends the workers; what they had not kept is made again next time.
+    fn stop_now(&mut self) -> Result<()> {
+        for worker in self.workers.values() {
+            worker::signal(worker.pid, true);
+        }
+        while !self.workers.is_empty() {
+            let Ok((key, _)) = self.ends.1.recv() else { break };
+            self.workers.remove(&key);
+            self.progress.finished(&key, "stopped");
+            self.schedule.set(&key, Outcome::Cancelled);
+        }
+        self.schedule.cancel_pending();
+        Err(Error::Interrupted)
+    }
 }

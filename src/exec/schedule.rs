@@ -2,7 +2,7 @@
 
 use crate::plan::Stage;
 use crate::store::Key;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Where a stage stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,22 +26,46 @@ pub enum Outcome {
 /// The stages of a run, inputs before what reads them.
 pub struct Schedule {
     stages: Vec<Stage>,
-    outcomes: HashMap<Key, Outcome>,
+    outcomes: Vec<Outcome>,
+    place: HashMap<Key, usize>,
+    /// Stages that read each stage.
+    readers: Vec<Vec<usize>>,
+    /// Inputs of each stage that are not there.
+    missing: Vec<usize>,
+    /// Pending stages without missing inputs.
+    ready: BTreeSet<usize>,
+}
+
+/// Whether what reads the stage can start.
+fn is_there(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Cached | Outcome::Done)
 }
 
 impl Schedule {
     /// Stages to look after; `cached` says which are in the store.
     pub fn new(stages: Vec<Stage>, cached: impl Fn(&Key) -> bool) -> Self {
-        let outcome = |stage: &Stage| if cached(&stage.key) { Outcome::Cached } else { Outcome::Pending };
-        let outcomes = stages.iter().map(|stage| (stage.key.clone(), outcome(stage))).collect();
-        Schedule { stages, outcomes }
+        let outcomes: Vec<Outcome> =
+            stages.iter().map(|stage| if cached(&stage.key) { Outcome::Cached } else { Outcome::Pending }).collect();
+        let place: HashMap<Key, usize> = stages.iter().enumerate().map(|(index, stage)| (stage.key.clone(), index)).collect();
+        let mut readers = vec![Vec::new(); stages.len()];
+        let mut missing = vec![0; stages.len()];
+        for (index, stage) in stages.iter().enumerate() {
+            // An input that is not looked after here is taken to be there.
+            for input in stage.inputs.values().filter_map(|key| place.get(key)) {
+                readers[*input].push(index);
+                missing[index] += usize::from(!is_there(&outcomes[*input]));
+            }
+        }
+        let mut schedule = Schedule { stages, outcomes, place, readers, missing, ready: BTreeSet::new() };
+        (0..schedule.stages.len()).for_each(|index| schedule.note(index));
+        schedule
     }
 
     /// Does not start stages for which `which` holds.
     pub fn leave_out(&mut self, which: impl Fn(&Stage) -> bool) {
-        for stage in self.stages.iter().filter(|stage| which(stage)) {
-            if let Some(outcome) = self.outcomes.get_mut(&stage.key).filter(|outcome| **outcome == Outcome::Pending) {
-                *outcome = Outcome::Cancelled;
+        for index in 0..self.stages.len() {
+            if self.outcomes[index] == Outcome::Pending && which(&self.stages[index]) {
+                self.change(index, Outcome::Cancelled);
             }
         }
     }
@@ -53,43 +77,61 @@ impl Schedule {
 
     /// Where a stage stands.
     pub fn outcome(&self, key: &Key) -> &Outcome {
-        self.outcomes.get(key).unwrap_or(&Outcome::Cancelled)
+        self.place.get(key).map_or(&Outcome::Cancelled, |index| &self.outcomes[*index])
     }
 
     /// Records where a stage stands; a failure skips everything above it.
     pub fn set(&mut self, key: &Key, outcome: Outcome) {
+        let Some(&index) = self.place.get(key) else { return };
         let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Skipped);
-        self.outcomes.insert(key.clone(), outcome);
-        if failed {
-            let above: Vec<Key> = self
-                .stages
-                .iter()
-                .filter(|stage| stage.inputs.values().any(|input| input == key))
-                .map(|s| s.key.clone())
-                .collect();
-            for key in above {
-                if self.outcome(&key) == &Outcome::Pending {
-                    self.set(&key, Outcome::Skipped);
-                }
+        self.change(index, outcome);
+        let mut above = if failed { self.readers[index].clone() } else { Vec::new() };
+        while let Some(reader) = above.pop() {
+            if self.outcomes[reader] == Outcome::Pending {
+                self.change(reader, Outcome::Skipped);
+                above.extend(&self.readers[reader]);
             }
         }
     }
 
     /// Stages whose inputs are all there, in order.
     pub fn ready(&self) -> impl Iterator<Item = &Stage> {
-        let there = |key: &Key| matches!(self.outcomes.get(key), None | Some(Outcome::Cached | Outcome::Done));
-        self.stages.iter().filter(move |stage| self.outcome(&stage.key) == &Outcome::Pending && stage.inputs.values().all(there))
+        self.ready.iter().map(|index| &self.stages[*index])
     }
 
     /// Number of stages for which `which` holds.
     pub fn count(&self, which: impl Fn(&Outcome) -> bool) -> usize {
-        self.outcomes.values().filter(|outcome| which(outcome)).count()
+        self.outcomes.iter().filter(|outcome| which(outcome)).count()
     }
 
     /// Gives up what has not started.
     pub fn cancel_pending(&mut self) {
-        for outcome in self.outcomes.values_mut().filter(|outcome| **outcome == Outcome::Pending) {
-            *outcome = Outcome::Cancelled;
+        self.leave_out(|_| true);
+    }
+
+    fn change(&mut self, index: usize, outcome: Outcome) {
+        let before = is_there(&self.outcomes[index]);
+        let now = is_there(&outcome);
+        self.outcomes[index] = outcome;
+        self.note(index);
+        if before != now {
+            for reader in self.readers[index].clone() {
+                if now {
+                    self.missing[reader] -= 1;
+                } else {
+                    self.missing[reader] += 1;
+                }
+                self.note(reader);
+            }
+        }
+    }
+
+    /// Keeps the set of what can start true to a stage's state.
+    fn note(&mut self, index: usize) {
+        if self.outcomes[index] == Outcome::Pending && self.missing[index] == 0 {
+            self.ready.insert(index);
+        } else {
+            self.ready.remove(&index);
         }
     }
 }

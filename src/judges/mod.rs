@@ -22,6 +22,8 @@ use crate::tasks::reward::TrueReward;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What is judged: it decides the wording of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +109,8 @@ pub struct Materials<'a> {
     pub device: &'a Device,
     /// The folder in which answers that cost money are kept.
     pub ledger: PathBuf,
+    /// Set when judging is to end with what was answered.
+    pub stop: Arc<AtomicBool>,
     /// Of the passages' tokens.
     pub tokenizer: &'a Tokenizer,
     /// The task's true reward, where it is known.

@@ -13,4 +13,4 @@ pub use graph::{Drawn, Judged, Plan, PromptSet, RunPlan, build};
 pub use judging::subject;
 pub use kind::Kind;
 pub use stage::{ModelRole, Split, Stage, Work};
-pub use why::{Saved, SavedStage, why};
+pub use why::{Saved, SavedStage, changes};

@@ -275,6 +275,28 @@ fn is_zero(value: &usize) -> bool {
 }
 
 impl Work {
+    /// Whether it trains, so that a batch can be cut into parts.
+    pub fn trains(&self) -> bool {
+        self.in_parts(2) != *self
+    }
+
+    /// The same work, with every training batch in so many times more parts.
+    pub fn in_parts(&self, parts: usize) -> Work {
+        let mut work = self.clone();
+        let optimisation = match &mut work {
+            Work::Base { training, .. } | Work::Sft { training, .. } | Work::SftOnChosen { training, .. } => {
+                Some(&mut training.optimisation)
+            }
+            Work::RewardModel { training, .. } => Some(&mut training.optimisation),
+            Work::Train { optimisation, .. } | Work::Reinforce { optimisation, .. } => Some(optimisation),
+            _ => None,
+        };
+        if let Some(optimisation) = optimisation {
+            optimisation.gradient_accumulation_steps *= parts;
+        }
+        work
+    }
+
     /// The kind.
     pub fn kind(&self) -> Kind {
         match self {

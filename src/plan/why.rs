@@ -1,7 +1,7 @@
 //! Why a stage will run: what changed since the plan of the last run.
 
 use super::stage::Stage;
-use crate::store::{Key, State};
+use crate::store::Key;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -54,16 +54,8 @@ impl SavedStage {
     }
 }
 
-/// The reason that a stage is not taken from the store; nothing for one that is.
-pub fn why(stage: &Stage, state: &State, saved: Option<&Saved>) -> Option<String> {
-    match state {
-        State::Present => None,
-        State::Corrupt(reason) => Some(format!("redone: {reason}")),
-        State::Absent => Some(changes(stage, saved)),
-    }
-}
-
-fn changes(stage: &Stage, saved: Option<&Saved>) -> String {
+/// What changed since the plan of the last run, so that the store does not have a stage.
+pub fn changes(stage: &Stage, saved: Option<&Saved>) -> String {
     let Some(before) = saved.and_then(|saved| saved.stages.iter().find(|before| before.label == stage.label)) else {
         return "new".to_owned();
     };

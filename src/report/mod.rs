@@ -1,5 +1,6 @@
 //! CSVs, figures and the HTML report, made from the store alone.
 
+mod best;
 pub mod blank;
 mod choices;
 mod collect;

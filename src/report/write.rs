@@ -1,5 +1,6 @@
 //! Writes everything that a study leaves in results/NAME.
 
+use super::best::best_step;
 use super::collect::{Collected, Collection, collect};
 use super::figures::{Figures, RunLabel, draw_all};
 use super::judged_rows::WinRateRow;
@@ -7,10 +8,11 @@ use super::rows::{FrontierRow, TrainRow};
 use super::{choices, judged, optimum, page, preferences, published, seeds, summary, tables, win_rates};
 use crate::error::{Doing, Error, Result};
 use crate::plan::Plan;
-use crate::spec::{Reward, Study};
+use crate::spec::{Reward, Run, Study};
 use crate::stages::csv_bytes;
 use crate::store::{Store, write_atomically};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,8 @@ pub struct Written {
     pub page: PathBuf,
     /// Last row of every run in frontier.csv.
     pub last: Vec<FrontierRow>,
+    /// Step of every run's best checkpoint, where one is known to be best.
+    pub best: BTreeMap<String, u64>,
     /// Rows of winrate.csv.
     pub win_rates: Vec<WinRateRow>,
 }
@@ -106,6 +110,8 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
     let html = page::page(&collection, &tables, &figures, status);
     let page = folder.join("report.html");
     write_atomically(&page, html.as_bytes())?;
+    let best_of = |run: &Run| Some((run.name.clone(), best_step(&run.name, &frontier, &win_rates)?));
+    let best = study.runs.iter().filter_map(best_of).collect();
     let mut last: Vec<FrontierRow> = Vec::new();
     for row in frontier {
         match last.iter_mut().find(|known| known.run == row.run) {
@@ -113,7 +119,7 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
             None => last.push(row),
         }
     }
-    Ok(Written { figures, page, last, win_rates })
+    Ok(Written { figures, page, last, best, win_rates })
 }
 
 fn reward_label(study: &Study) -> String {

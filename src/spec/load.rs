@@ -135,7 +135,8 @@ fn assemble(
     let (evaluation, at) = tree::take_table(&mut tables, "evaluation")?;
     let evaluation = tree::read(evaluation, at.unwrap_or(whole.clone()))?;
     let judges = judging::judges(&mut tables, problems)?;
-    let (training, training_at) = tree::take_table(&mut tables, "training")?;
+    let (mut training, training_at) = tree::take_table(&mut tables, "training")?;
+    let keep = scalar(&mut training, "keep")?;
     let (sweep_table, _) = tree::take_table(&mut tables, "sweep")?;
     let sweep = sweep::read(sweep_table)?;
     let (methods, methods_at) = tree::take_table(&mut tables, "method")?;
@@ -167,7 +168,7 @@ fn assemble(
     }
     let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward());
     let reward_model = (has_reward_model || needs_reward).then_some(reward_model);
-    let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, judges, runs, deviations };
+    let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, judges, keep, runs, deviations };
     validate::study(&study, &everything, problems);
     Ok(study)
 }

@@ -27,10 +27,25 @@ pub struct Study {
     pub evaluation: Evaluation,
     /// Who compares completions, in the order of the file.
     pub judges: Vec<Judge>,
+    /// Whose weights stay once a run is complete.
+    pub keep: Keep,
     /// One entry a run, in the order of the file.
     pub runs: Vec<Run>,
     /// Values that depart from the paper, as the file's `# paper:` comments mark them.
     pub deviations: Vec<Deviation>,
+}
+
+/// `training.keep`: which of a run's checkpoints keep their weights once the run is complete. Its tables stay in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Every one.
+    #[default]
+    All,
+    /// The best: by true reward where it is known, else by the first judge's win rate, else by the learned reward.
+    Best,
+    /// The last.
+    Last,
 }
 
 impl Study {

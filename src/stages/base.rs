@@ -54,8 +54,11 @@ pub(super) fn run(
     let sequences: Vec<Sequence<'_>> = sequences.iter().map(|sequence| Sequence::whole(sequence)).chain(pages).collect();
     let device = context.device.clone();
     let steps = training.size.steps;
-    let (decoder, rows) =
-        train_language_model(&decoder, &sequences, training, shuffle, &device, |row| context.trained(row, steps))?;
+    let mut checkpoints = context.checkpoints();
+    let (decoder, rows) = train_language_model(&decoder, &sequences, training, shuffle, &device, &mut checkpoints, |row| {
+        context.trained(row, steps)
+    })?;
+    context.seconds_before = checkpoints.seconds_before();
     context.tokens = rows.last().map(|row| row.tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     Policy::new(decoder, tokenizer).save(&context.folder.join("model"))

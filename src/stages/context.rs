@@ -1,5 +1,6 @@
 //! What every stage has: its inputs, its device, a folder to write into, and a way to say how far it is.
 
+use super::Control;
 use super::files::{Completions, Labelled, read_json};
 use super::reward_model::RewardModelReport;
 use crate::error::{Error, Result};
@@ -12,8 +13,11 @@ use crate::resolve::{Corpus, ModelFolder};
 use crate::spec::Reward;
 use crate::store::{Key, Status, Store, WorkFolder, now};
 use crate::tasks::reward::TrueReward;
+use crate::train::Checkpoints;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// How often a worker says how far it is.
@@ -35,6 +39,9 @@ pub struct Context<'a> {
     pub folder: &'a Path,
     /// Tokens trained on, for the record.
     pub tokens: Option<u64>,
+    /// Seconds that processes before spent on a checkpoint that this one went on from.
+    pub seconds_before: f64,
+    control: Control,
     stage: &'a Stage,
     store: &'a Store,
     work: WorkFolder,
@@ -43,8 +50,14 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(store: &'a Store, stage: &'a Stage, device: &'a Device, folder: &'a Path) -> Result<Self> {
-        let context = Context::reading(store, stage, device, folder);
+    pub(super) fn new(
+        store: &'a Store,
+        stage: &'a Stage,
+        device: &'a Device,
+        control: Control,
+        folder: &'a Path,
+    ) -> Result<Self> {
+        let context = Context { control, ..Context::reading(store, stage, device, folder) };
         context.work.report(&Status { doing: "starting".into(), began: context.began, ..Status::default() });
         Ok(context)
     }
@@ -52,7 +65,19 @@ impl<'a> Context<'a> {
     /// For a look at a stage's inputs: nothing is written.
     pub(super) fn reading(store: &'a Store, stage: &'a Stage, device: &'a Device, folder: &'a Path) -> Self {
         let work = store.work(&stage.key);
-        Context { device, folder, tokens: None, stage, store, work, reported: Instant::now(), began: now() }
+        let control = Control::default();
+        Context {
+            device,
+            folder,
+            tokens: None,
+            seconds_before: 0.0,
+            control,
+            stage,
+            store,
+            work,
+            reported: Instant::now(),
+            began: now(),
+        }
     }
 
     /// Whether the stage has this input.
@@ -177,6 +202,16 @@ impl<'a> Context<'a> {
                 Ok(TrueReward::Linear(Box::new(LinearClassifier::from_bytes(&bytes)?)))
             }
         }
+    }
+
+    /// Where a training loop of this stage keeps its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.work.checkpoints(), self.control.checkpoint_every, Arc::clone(&self.control.stop))
+    }
+
+    /// Set when the stage is asked to stop.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.control.stop)
     }
 
     /// Says that the stage does `doing` and is at `done` of `total`.

@@ -9,7 +9,9 @@ use crate::random::Stream;
 use crate::spec::{Labelling, Labels, Optimisation, Optimizer, Shuffle, TrainingSize, World};
 use crate::stats::{self, Mean, clustered_mean, kl_bound, mean_kl, population_loss};
 use crate::tasks::oracle::{self, Oracle};
-use crate::train::{Example, PreferenceData, PreferenceRun, Sequence, completion_log_probs, divergences, train_preference};
+use crate::train::{
+    Checkpoints, Example, PreferenceData, PreferenceRun, Sequence, completion_log_probs, divergences, train_preference,
+};
 use burn::tensor::Device;
 
 const WORLD: World = World { vocabulary: 5, length: 2, prompts: 3, seed: 0 };
@@ -147,7 +149,8 @@ fn on_population(labels: Labels, beta: f64, steps: u64) -> (f64, f64) {
         seeds: (0, 0),
         tokens: 0,
     };
-    let (policy, _, _) = train_preference(&reference, None, &data, &run, &device, |_| ()).expect("trained");
+    let (policy, _, _) =
+        train_preference(&reference, None, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained");
     let policy = log_probs(&policy, &oracle, &WORLD, &device).expect("log-probs");
     (mean_kl(&policy, &set.optimal_policy(beta / labelling.reward_scale)), set.point(&policy).kl)
 }

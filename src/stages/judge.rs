@@ -146,7 +146,14 @@ pub(super) fn run(
     let opened = {
         let truth = truth.map(|reward| context.true_reward(reward)).transpose()?;
         let ledger = context.ledger();
-        let materials = Materials { device: context.device, ledger, tokenizer: &tokenizer, truth, models: &Inputs(context) };
+        let materials = Materials {
+            device: context.device,
+            ledger,
+            stop: context.stop(),
+            tokenizer: &tokenizer,
+            truth,
+            models: &Inputs(context),
+        };
         judge.settings().open(materials)?
     };
     let questions = compared.questions(subject);

@@ -40,20 +40,41 @@ use crate::store::{Manifest, Record, State, Store};
 use crate::tasks::given::Reading;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// How a worker is told to do a stage; nothing here changes what comes out but for rounding.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// How often a training stage keeps a checkpoint.
+    pub checkpoint_every: Duration,
+    /// Set when the worker is asked to stop: training keeps a checkpoint and ends, other stages finish.
+    pub stop: Arc<AtomicBool>,
+    /// A batch is trained on in so many times more parts than the study says, where memory does not suffice: the gradient is
+    /// that of the same batch.
+    pub parts: usize,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control { checkpoint_every: Duration::from_secs(600), stop: Arc::default(), parts: 1 }
+    }
+}
 
 /// Runs one stage and publishes its artifact; does nothing where another process has done it.
-pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
+pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> Result<()> {
     let work = store.work(&stage.key);
     work.create()?;
-    let _lock = work.lock(|| tell!("another process is working on this stage; waiting for it"))?;
+    let _lock = work.lock(&control.stop, || tell!("another process is working on this stage; waiting for it"))?;
     if store.state(&stage.key) == State::Present {
         return Ok(());
     }
     let began = Instant::now();
     let draft = store.draft(&stage.key)?;
-    let mut context = Context::new(store, stage, device, draft.folder())?;
-    match &stage.work {
+    let mut context = Context::new(store, stage, device, control.clone(), draft.folder())?;
+    let in_parts = stage.work.in_parts(control.parts);
+    match &in_parts {
         Work::Tokenizer { vocabulary, seed } => tokenizer::run(&mut context, *vocabulary, *seed)?,
         Work::Base { role, model, training, seed } => base::run(&mut context, *role, model, training, *seed)?,
         Work::Pretrained {} => pretrained::run(&mut context)?,
@@ -78,8 +99,8 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::Population { world, labelling } => population::run(&mut context, world, labelling)?,
         Work::ReferenceLogprobs { mismatched } => reference_logprobs::run(&mut context, *mismatched)?,
         Work::RewardModel { training, seed } => reward_model::run(&mut context, training, *seed)?,
-        Work::Train { .. } => train::run(&mut context, &stage.work)?,
-        Work::Reinforce { .. } => reinforce::run(&mut context, &stage.work)?,
+        Work::Train { .. } => train::run(&mut context, &in_parts)?,
+        Work::Reinforce { .. } => reinforce::run(&mut context, &in_parts)?,
         Work::Generate { sampling, rival, seed } => {
             generate::run(&mut context, *sampling, *rival, *seed)?;
         }
@@ -93,7 +114,7 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         Work::Exact { world, beta, best_of_n } => exact::run(&mut context, world, *beta, *best_of_n)?,
     }
     let record = Record {
-        seconds: began.elapsed().as_secs_f64(),
+        seconds: context.seconds_before + began.elapsed().as_secs_f64(),
         tokens: context.tokens,
         device: "cpu".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -108,6 +129,9 @@ pub fn run(store: &Store, stage: &Stage, device: &Device) -> Result<()> {
         parameters: stage.parameters(),
         inputs: stage.inputs.clone(),
         files: BTreeMap::new(),
+        thinned: false,
         record,
-    })
+    })?;
+    work.forget_checkpoints();
+    Ok(())
 }

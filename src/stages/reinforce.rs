@@ -65,10 +65,12 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
             (None, None) => Err(Error::Other("there is neither a true nor a learned reward".into())),
         }
     };
+    let mut checkpoints = context.checkpoints();
     let (decoder, optimizer, carried, rows) =
-        reinforce(&start.decoder, before, &reference.decoder, &prompts, &run, score, &device, |row| {
+        reinforce(&start.decoder, before, &reference.decoder, &prompts, &run, score, &device, &mut checkpoints, |row| {
             context.trained(row, *last);
         })?;
+    context.seconds_before = checkpoints.seconds_before();
     context.tokens = rows.last().map(|row| row.tokens - tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     write_json(&context.folder.join("carried.json"), &carried)?;

@@ -29,8 +29,11 @@ pub(super) fn run(context: &mut Context<'_>, training: &RewardModelTraining, see
         ..PreferenceData::default()
     };
     let device = context.device.clone();
-    let result =
-        train_reward_model(&reference.decoder, &data, training, seed, &device, |row, steps| context.trained(row, steps))?;
+    let mut checkpoints = context.checkpoints();
+    let result = train_reward_model(&reference.decoder, &data, training, seed, &device, &mut checkpoints, |row, steps| {
+        context.trained(row, steps)
+    })?;
+    context.seconds_before = checkpoints.seconds_before();
     context.tokens = result.rows.last().map(|row| row.tokens);
     write_csv(&context.folder.join("train.csv"), &result.rows)?;
     let report = RewardModelReport { validation_accuracy: result.validation_accuracy, mean: result.mean };

@@ -17,8 +17,11 @@ pub(super) fn run(context: &mut Context<'_>, training: &LanguageModelTraining, s
     let shuffle = Stream::new(seed, 0, "sft batches", 0);
     let device = context.device.clone();
     let steps = training.size.steps;
-    let (decoder, rows) =
-        train_language_model(&base.decoder, &chosen, training, shuffle, &device, |row| context.trained(row, steps))?;
+    let mut checkpoints = context.checkpoints();
+    let (decoder, rows) = train_language_model(&base.decoder, &chosen, training, shuffle, &device, &mut checkpoints, |row| {
+        context.trained(row, steps)
+    })?;
+    context.seconds_before = checkpoints.seconds_before();
     context.tokens = rows.last().map(|row| row.tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     base.with(decoder).save(&context.folder.join("model"))

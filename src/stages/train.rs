@@ -51,8 +51,10 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     let (optimizer, tokens) = previous.map_or((None, 0), |(state, tokens)| (Some(state), tokens));
     let run = PreferenceRun { objective, optimisation, size, first: *first, last: *last, seeds: (*seed, *run_seed), tokens };
     let device = context.device.clone();
+    let mut checkpoints = context.checkpoints();
     let (decoder, optimizer, rows) =
-        train_preference(&start.decoder, optimizer, &data, &run, &device, |row| context.trained(row, *last))?;
+        train_preference(&start.decoder, optimizer, &data, &run, &device, &mut checkpoints, |row| context.trained(row, *last))?;
+    context.seconds_before = checkpoints.seconds_before();
     context.tokens = rows.last().map(|row| row.tokens - tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     optimizer.save(&context.folder.join("optimizer.safetensors"))?;

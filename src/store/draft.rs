@@ -59,7 +59,10 @@ impl Draft {
         let target = self.store.path(&self.key);
         let parent = target.parent().unwrap_or(&target).to_owned();
         fs::create_dir_all(&parent).doing("create", &parent)?;
-        fs::rename(&self.folder, &target).doing("publish", &target)?;
+        if let Err(error) = fs::rename(&self.folder, &target) {
+            // Where hosts do not see each other's locks another one may have made the same artifact meanwhile.
+            return if target.is_dir() { Ok(()) } else { Err(error).doing("publish", &target) };
+        }
         self.published = true;
         sync(&parent)?;
         self.store.remember(&self.key);

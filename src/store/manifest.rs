@@ -20,6 +20,9 @@ pub struct Manifest {
     pub inputs: BTreeMap<String, super::Key>,
     /// Every file but this one, by its path in the folder.
     pub files: BTreeMap<String, FileRecord>,
+    /// Whether weights were removed, by a rule of its study, after it was published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub thinned: bool,
     /// How it was made; not part of the key.
     pub record: Record,
 }

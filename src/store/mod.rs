@@ -4,12 +4,16 @@
 //! there, unchanged?) cheap: a file whose size and time are those of the last full check is taken as checked.
 
 mod draft;
+mod garbage;
+mod lock;
 mod manifest;
 mod work;
 
 pub use draft::Draft;
+pub use garbage::{Garbage, size};
+pub use lock::{Lock, Worker};
 pub use manifest::{FileRecord, Manifest, Record};
-pub use work::{Standing, Status, WorkFolder, Worker};
+pub use work::{Standing, Status, WorkFolder};
 
 use crate::error::{Doing, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -183,17 +187,6 @@ impl Store {
             .collect();
         keys.sort();
         keys
-    }
-
-    /// Removes an artifact and what is known of its making.
-    pub fn remove(&self, key: &Key) -> Result<()> {
-        for path in [self.path(key), self.root.join("work").join(&key.0)] {
-            if path.exists() {
-                fs::remove_dir_all(&path).doing("remove", &path)?;
-            }
-        }
-        let _ = fs::remove_file(self.stat_path(key));
-        Ok(())
     }
 
     fn stat_path(&self, key: &Key) -> PathBuf {

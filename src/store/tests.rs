@@ -20,6 +20,7 @@ fn publish(store: &Store, key: &Key, content: &str) {
         parameters: Value::Null,
         inputs: BTreeMap::new(),
         files: BTreeMap::new(),
+        thinned: false,
         record: Record::default(),
     };
     draft.publish(manifest).expect("published");
@@ -88,11 +89,16 @@ fn a_lock_is_free_again_when_its_holder_is_gone() {
     let (_folder, store) = store();
     let work = store.work(&key("a"));
     work.create().expect("created");
-    let lock = work.lock(|| panic!("nobody has it")).expect("locked");
+    let go_on = std::sync::atomic::AtomicBool::new(false);
+    let lock = work.lock(&go_on, || panic!("nobody has it")).expect("locked");
     let waited = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let other = scope.spawn(|| {
-            store.work(&key("a")).lock(|| waited.store(true, std::sync::atomic::Ordering::SeqCst)).map(|_| ()).expect("locked")
+            store
+                .work(&key("a"))
+                .lock(&go_on, || waited.store(true, std::sync::atomic::Ordering::SeqCst))
+                .map(|_| ())
+                .expect("locked")
         });
         std::thread::sleep(std::time::Duration::from_millis(100));
         drop(lock);

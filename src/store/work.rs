@@ -1,10 +1,16 @@
 //! The mutable half of the store: what a stage is told, how far it is, what it printed, and who works on it.
 
+use super::lock::{Lock, Worker};
 use super::write_atomically;
 use crate::error::{Doing, Error, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often a stage that another process has is looked at.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// `.store/work/KEY/`
 pub struct WorkFolder {
@@ -24,22 +30,6 @@ pub enum Standing {
     Failed,
     /// It was asked to stop, and has kept a checkpoint where it can.
     Stopped,
-}
-
-/// Whose process works on a stage.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worker {
-    /// Name of the host.
-    pub host: String,
-    /// Process on that host.
-    pub pid: u32,
-}
-
-impl Worker {
-    /// This process.
-    pub fn this() -> Self {
-        Worker { host: gethostname::gethostname().to_string_lossy().into_owned(), pid: std::process::id() }
-    }
 }
 
 /// How far a stage is; written by its worker a few times a second.
@@ -87,6 +77,16 @@ impl WorkFolder {
         self.path.join("log")
     }
 
+    /// Where the stage keeps checkpoints of what it has not finished.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoint")
+    }
+
+    /// Removes them, once the artifact is there. Failing to is harmless.
+    pub fn forget_checkpoints(&self) {
+        let _ = fs::remove_dir_all(self.checkpoints());
+    }
+
     /// The frozen stage that the worker reads.
     pub fn stage(&self) -> PathBuf {
         self.path.join("stage.json")
@@ -100,10 +100,14 @@ impl WorkFolder {
         }
     }
 
-    /// Says how the stage ended, for who does not wait for its process: done, or failed with this message.
-    pub fn finish(&self, failure: Option<String>) {
-        let standing = if failure.is_some() { Standing::Failed } else { Standing::Done };
-        self.report(&Status { standing, message: failure, ..self.status().unwrap_or_default() });
+    /// Says how the stage ended, for who does not wait for its process: done, or failed with this error.
+    pub fn finish(&self, failure: Option<&Error>) {
+        let standing = match failure {
+            None => Standing::Done,
+            Some(Error::Interrupted) => Standing::Stopped,
+            Some(_) => Standing::Failed,
+        };
+        self.report(&Status { standing, message: failure.map(ToString::to_string), ..self.status().unwrap_or_default() });
     }
 
     /// How far the stage is.
@@ -111,20 +115,31 @@ impl WorkFolder {
         serde_json::from_slice(&fs::read(self.path.join("status.json")).ok()?).ok()
     }
 
-    /// Takes the stage for this process, waiting for another that has it. The operating system releases the lock of a
-    /// process that dies.
-    pub fn lock(&self, waiting: impl FnOnce()) -> Result<Lock> {
-        let path = self.path.join("lock");
-        let file = File::create(&path).doing("open", &path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => {
-                waiting();
-                file.lock().doing("lock", &path)?;
-                Ok(Lock(file))
+    /// Takes the stage for this process, waiting for another that has it; fails with [`Error::Interrupted`] when `stop` is set
+    /// meanwhile.
+    pub fn lock(&self, stop: &AtomicBool, waiting: impl FnOnce()) -> Result<Lock> {
+        let mut waiting = Some(waiting);
+        loop {
+            if let Some(lock) = Lock::take(&self.lock_path())? {
+                return Ok(lock);
             }
-            Err(TryLockError::Error(source)) => Err(Error::Io { what: format!("cannot lock {}", path.display()), source }),
+            if stop.load(Ordering::SeqCst) {
+                return Err(Error::Interrupted);
+            }
+            if let Some(waiting) = waiting.take() {
+                waiting();
+            }
+            std::thread::sleep(LOOK);
         }
+    }
+
+    /// Whether a process that lives works on the stage, here or on another host.
+    pub fn is_held(&self) -> bool {
+        Lock::is_held(&self.lock_path())
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.path.join("lock")
     }
 
     /// The last lines of the log, for messages.
@@ -132,9 +147,6 @@ impl WorkFolder {
         last_lines(&self.log(), count)
     }
 }
-
-/// A stage held by this process, until dropped.
-pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 
 fn last_lines(path: &Path, count: usize) -> Vec<String> {
     let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();

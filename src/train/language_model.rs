@@ -1,5 +1,6 @@
 //! Maximum likelihood on sequences: the base model, the reference policy, and the held-out judge of fluency.
 
+use super::checkpoint::Checkpoints;
 use super::sequences::{Sequence, rows_of_completions};
 use super::step::{Output, Trainer};
 use crate::error::Result;
@@ -18,13 +19,14 @@ pub fn train_language_model(
     training: &LanguageModelTraining,
     mut shuffle: Stream,
     device: &Device,
+    checkpoints: &mut Checkpoints,
     mut progress: impl FnMut(&TrainRow),
 ) -> Result<(Decoder, Vec<TrainRow>)> {
     let steps = training.size.steps;
     let mut trainer = Trainer::new(model, &training.optimisation, steps, device);
-    let mut rows = Vec::new();
+    let mut rows = checkpoints.resume::<()>(&mut trainer).map_or_else(Vec::new, |left| left.rows);
     let mut queue: Vec<usize> = Vec::new();
-    let mut tokens = 0;
+    let mut tokens = rows.last().map_or(0, |row: &TrainRow| row.tokens);
     for step in 0..steps {
         let began = Instant::now();
         let batch: Vec<Sequence<'_>> = (0..training.size.batch_sequences)
@@ -35,6 +37,10 @@ pub fn train_language_model(
                 sequences[queue.pop().unwrap_or(0)]
             })
             .collect();
+        // Steps that are done only take their batches from the queue.
+        if step < rows.len() as u64 {
+            continue;
+        }
         let predicted: usize = batch.iter().map(|sequence| sequence.completion.len()).sum();
         let per_token = batch.len() as f64 / predicted.max(1) as f64;
         for part in batch.chunks(batch.len().div_ceil(training.optimisation.gradient_accumulation_steps)) {
@@ -55,6 +61,9 @@ pub fn train_language_model(
         };
         progress(&row);
         rows.push(row);
+        if step + 1 < steps {
+            checkpoints.after(&trainer, &rows, &(), None)?;
+        }
     }
     Ok((trainer.model, rows))
 }

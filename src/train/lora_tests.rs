@@ -1,7 +1,9 @@
 //! What training adapters promises.
 
 use super::tests::texts;
-use super::{Example, OptimizerState, PreferenceData, PreferenceRun, Sequence, completion_log_probs, train_preference};
+use super::{
+    Checkpoints, Example, OptimizerState, PreferenceData, PreferenceRun, Sequence, completion_log_probs, train_preference,
+};
 use crate::methods::Dpo;
 use crate::models::{Decoder, DecoderConfig, Lora, values};
 use crate::random::Stream;
@@ -47,7 +49,7 @@ fn train(
         seeds: (0, 0),
         tokens: 0,
     };
-    train_preference(model, optimizer, &data, &run, &device, |_| ()).expect("trained")
+    train_preference(model, optimizer, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained")
 }
 
 fn bits(model: &Decoder) -> Vec<Vec<f32>> {

@@ -1,5 +1,8 @@
 //! Training: sequences to tensors, optimisers, and one loop for everything that is trained.
 
+mod checkpoint;
+#[cfg(test)]
+mod checkpoint_tests;
 mod examples;
 mod language_model;
 #[cfg(test)]
@@ -15,6 +18,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::Checkpoints;
 pub use examples::{Example, PreferenceData};
 pub use language_model::train_language_model;
 pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};

@@ -1,5 +1,6 @@
 //! Preference training: one segment of a run, from one checkpoint to the next.
 
+use super::checkpoint::Checkpoints;
 use super::examples::{Batches, Distinct, Example, PreferenceData};
 use super::optimizer::OptimizerState;
 use super::sequences::{Sequence, completion_log_probs, rows_of_completions};
@@ -38,6 +39,7 @@ pub fn train_preference(
     data: &PreferenceData<'_>,
     run: &PreferenceRun<'_>,
     device: &Device,
+    checkpoints: &mut Checkpoints,
     mut progress: impl FnMut(&TrainRow),
 ) -> Result<(Decoder, OptimizerState, Vec<TrainRow>)> {
     let mut trainer = match optimizer {
@@ -45,9 +47,9 @@ pub fn train_preference(
         None => Trainer::new(model, run.optimisation, run.size.steps, device),
     };
     let mut batches = Batches::new(data, run);
-    let mut rows = Vec::new();
-    let mut tokens = run.tokens;
-    for step in run.first..run.last {
+    let mut rows = checkpoints.resume::<()>(&mut trainer).map_or_else(Vec::new, |left| left.rows);
+    let mut tokens = rows.last().map_or(run.tokens, |row: &TrainRow| row.tokens);
+    for step in run.first + rows.len() as u64..run.last {
         let began = Instant::now();
         let examples = batches.batch(step);
         let (mut rewards, mut used) = (Rewards::default(), 0);
@@ -85,6 +87,9 @@ pub fn train_preference(
         row.tokens_per_s = used as f64 / began.elapsed().as_secs_f64();
         progress(&row);
         rows.push(row);
+        if step + 1 < run.last {
+            checkpoints.after(&trainer, &rows, &(), None)?;
+        }
     }
     Ok((trainer.model, trainer.optimizer, rows))
 }

@@ -1,6 +1,7 @@
 //! Reinforcement learning (Ziegler et al. 2019; Stiennon et al. 2020): sample completions, score them, and follow the clipped policy
 //! gradient, one segment of a run at a time.
 
+use super::checkpoint::Checkpoints;
 use super::optimizer::OptimizerState;
 use super::sequences::{Sequence, token_log_probs_and_values};
 use super::step::{Output, Trainer};
@@ -78,15 +79,19 @@ pub fn reinforce(
     run: &ReinforceRun<'_>,
     mut score: impl FnMut(&[Sequence<'_>]) -> Result<Vec<f64>>,
     device: &Device,
+    checkpoints: &mut Checkpoints,
     mut progress: impl FnMut(&TrainRow),
 ) -> Result<(Decoder, OptimizerState, Carried, Vec<TrainRow>)> {
     let (mut trainer, mut carried) = match before {
         Some((optimizer, carried)) => (Trainer::resume(policy, optimizer, run.optimisation, run.steps, device), carried),
         None => (Trainer::new(policy, run.optimisation, run.steps, device), Carried::new(run.ppo)),
     };
-    let mut tokens = run.tokens;
     let mut rows = Vec::new();
-    for step in run.first..run.last {
+    if let Some(left) = checkpoints.resume::<Carried>(&mut trainer) {
+        (rows, carried) = (left.rows, left.carried);
+    }
+    let mut tokens = rows.last().map_or(run.tokens, |row: &TrainRow| row.tokens);
+    for step in run.first + rows.len() as u64..run.last {
         let began = Instant::now();
         let (completions, starts) = sampled(&trainer.model, prompts, run, step, device);
         let sequences: Vec<Sequence<'_>> = completions
@@ -125,6 +130,9 @@ pub fn reinforce(
         row.tokens_per_s = processed as f64 / began.elapsed().as_secs_f64();
         progress(&row);
         rows.push(row);
+        if step + 1 < run.last {
+            checkpoints.after(&trainer, &rows, &carried, None)?;
+        }
     }
     Ok((trainer.model, trainer.optimizer, carried, rows))
 }

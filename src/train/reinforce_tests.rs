@@ -1,7 +1,7 @@
 //! What reinforcement learning promises: PyTorch's numbers for a whole step, and a run that can be cut anywhere.
 
 use super::sequences::token_log_probs_and_values;
-use super::{Carried, OptimizerState, ReinforceRun, Rollout, Sequence, Trainer, reinforce, update};
+use super::{Carried, Checkpoints, OptimizerState, ReinforceRun, Rollout, Sequence, Trainer, reinforce, update};
 use crate::methods::ppo::{Estimator, Ppo, Preset};
 use crate::models::{Decoder, DecoderConfig, Parameter, tensor, values};
 use crate::random::Stream;
@@ -171,7 +171,8 @@ fn run(cut: u64, change: impl Fn(&mut Ppo)) -> (Vec<f64>, Vec<f32>) {
             ends: &[0],
             tokens: 0,
         };
-        let done = reinforce(&policy, before, &reference, &prompts, &run, score, &device, |_| ()).expect("trained");
+        let done = reinforce(&policy, before, &reference, &prompts, &run, score, &device, &mut Checkpoints::none(), |_| ())
+            .expect("trained");
         let (trained, optimizer, carried, rows) = done;
         policy = trained;
         // Through their files, as between stages.
@@ -222,6 +223,8 @@ fn a_score_that_is_no_number_is_refused() {
     };
     let nan = |sequences: &[Sequence<'_>]| Ok(vec![f64::NAN; sequences.len()]);
     let policy = reference.with_value_head(&device);
-    let error = reinforce(&policy, None, &reference, &[vec![0, 1]], &run, nan, &device, |_| ()).err().expect("an error");
+    let error = reinforce(&policy, None, &reference, &[vec![0, 1]], &run, nan, &device, &mut Checkpoints::none(), |_| ())
+        .err()
+        .expect("an error");
     assert!(error.to_string().contains("score of sample 1"), "{error}");
 }

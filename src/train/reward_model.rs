@@ -1,5 +1,6 @@
 //! The learned reward: a scalar head on the reference policy, Bradley-Terry loss, the best epoch on validation pairs.
 
+use super::checkpoint::Checkpoints;
 use super::examples::{Distinct, Example, PreferenceData, index};
 use super::sequences::{Sequence, scores};
 use super::step::{Output, Trainer};
@@ -31,6 +32,7 @@ pub fn train_reward_model(
     training: &RewardModelTraining,
     seed: u64,
     device: &Device,
+    checkpoints: &mut Checkpoints,
     mut progress: impl FnMut(&TrainRow, u64),
 ) -> Result<RewardModelResult> {
     let prompts = data.prompt_of.iter().max().map_or(0, |last| last + 1);
@@ -43,16 +45,21 @@ pub fn train_reward_model(
     let per_epoch = pairs.len().div_ceil(batch_pairs) as u64;
     let steps = per_epoch * training.size.epochs;
     let mut trainer = Trainer::new(&reference.with_scalar_head(device), &training.optimisation, steps, device);
-    let mut rows = Vec::new();
+    let (mut rows, mut validation_accuracy) = (Vec::new(), Vec::new());
     let mut best: Option<(f64, Decoder)> = None;
-    let mut validation_accuracy = Vec::new();
-    let mut tokens = 0;
-    for epoch in 0..training.size.epochs {
+    if let Some(left) = checkpoints.resume::<Vec<f64>>(&mut trainer) {
+        (rows, validation_accuracy) = (left.rows, left.carried);
+        best = validation_accuracy.iter().copied().max_by(f64::total_cmp).zip(left.beside);
+    }
+    let mut tokens = rows.last().map_or(0, |row: &TrainRow| row.tokens);
+    // Epochs that are done were validated, and the next one may be done in part.
+    for epoch in validation_accuracy.len() as u64..training.size.epochs {
+        let done = (rows.len() as u64 - epoch * per_epoch) as usize;
         // Prompts are shuffled and their pairs stay together: 6 pairs of 4 completions cost 4 forward passes.
         let mut groups: Vec<Vec<Example>> = pairs.chunk_by(|a, b| prompt(a) == prompt(b)).map(<[_]>::to_vec).collect();
         let order = Stream::new(seed, 0, "reward model batches", epoch).permutation(groups.len());
         let shuffled: Vec<Example> = order.into_iter().flat_map(|group| std::mem::take(&mut groups[group])).collect();
-        for batch in shuffled.chunks(batch_pairs) {
+        for batch in shuffled.chunks(batch_pairs).skip(done) {
             let began = Instant::now();
             let (mut chosen, mut rejected, mut used) = (Vec::new(), Vec::new(), 0);
             for part in batch.chunks(batch.len().div_ceil(training.optimisation.gradient_accumulation_steps)) {
@@ -90,6 +97,9 @@ pub fn train_reward_model(
             };
             progress(&row, steps);
             rows.push(row);
+            if step + 1 < steps {
+                checkpoints.after(&trainer, &rows, &validation_accuracy, best.as_ref().map(|(_, model)| model))?;
+            }
         }
         let model = trainer.model.clone();
         let accuracy = accuracy(&model, data, if validation.is_empty() { &pairs } else { &validation }, device);

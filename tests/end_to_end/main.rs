@@ -3,6 +3,7 @@
 
 mod corpora;
 mod judging;
+mod kills;
 mod methods;
 
 use std::fs;

@@ -195,7 +195,7 @@ impl JudgeSettings for Settings {
     }
 
     fn open(&self, materials: Materials<'_>) -> Result<Box<dyn Judge>> {
-        Ok(Box::new(OpenAi::open(self, &materials.ledger, Arc::default())?))
+        Ok(Box::new(OpenAi::open(self, &materials.ledger, materials.stop)?))
     }
 }
 
