@@ -165,7 +165,7 @@ impl Export {
                 "{} has no completions in the store that could be compared with {baseline} at {temperatures:?}",
                 study.name
             );
-            return Err(Error::Usage(format!("error: {what}\nhelp: dpo-lab run {} makes them", prepared.to_save.experiment)));
+            return Err(Error::Usage(format!("error: {what}\nhelp: dpo-lab run {} makes them", prepared.experiment)));
         }
         Ok((comparisons, found))
     }

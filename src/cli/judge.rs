@@ -79,7 +79,7 @@ fn judgeable<'a>(prepared: &'a Prepared, store: &Store) -> Result<Vec<&'a Stage>
     let (can, cannot): (Vec<&Stage>, Vec<&Stage>) = judged.into_iter().partition(has_inputs);
     if can.is_empty() {
         let what = "has no completions in the store that these judges could compare";
-        let file = &prepared.to_save.experiment;
+        let file = &prepared.experiment;
         return Err(Error::Usage(format!("error: {} {what}\nhelp: dpo-lab run {file} makes them", prepared.study.name)));
     }
     if !cannot.is_empty() {

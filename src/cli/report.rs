@@ -5,8 +5,9 @@ use super::status::studies;
 use super::study::prepare;
 use crate::error::{Exit, Result};
 use crate::resolve::Fetch;
-use crate::store::{State, Store};
+use crate::store::{Key, State, Store};
 use clap::Args;
+use std::collections::BTreeSet;
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
@@ -27,10 +28,9 @@ impl Report {
             let prepared = prepare(&file, &arguments, Fetch::No)?;
             let there = |key| store.state(key) == State::Present;
             // A table that lost rows because a value was edited would look like a finished one.
-            let mut plans =
-                [&prepared.to_save, &saved].map(|plan| plan.stages.iter().map(|stage| &stage.key).collect::<Vec<_>>());
-            plans.iter_mut().for_each(|keys| keys.sort());
-            let problem = if plans[0] != plans[1] {
+            let planned: BTreeSet<&Key> = prepared.plan.stages.iter().map(|stage| &stage.key).collect();
+            let before: BTreeSet<&Key> = saved.stages.iter().map(|stage| &stage.key).collect();
+            let problem = if planned != before {
                 "its experiment file, its data or this dpo-lab are not those of its last run"
             } else if !prepared.plan.stages.iter().any(|stage| there(&stage.key)) {
                 "the store has nothing of it"

@@ -14,6 +14,7 @@ use crate::resolve::Fetch;
 use crate::spec::Judge;
 use crate::store::{Key, State, Store};
 use clap::Args;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -62,13 +63,14 @@ impl Run {
         let selected = prepared.wanted();
         let stages: Vec<&Stage> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
         let Some(until) = self.study.until else { return stages };
-        let mut wanted: Vec<&Key> = stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
+        let mut wanted: HashSet<&Key> =
+            stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
         for stage in stages.iter().rev() {
-            if wanted.contains(&&stage.key) {
+            if wanted.contains(&stage.key) {
                 wanted.extend(stage.inputs.values());
             }
         }
-        stages.into_iter().filter(|stage| wanted.contains(&&stage.key)).collect()
+        stages.into_iter().filter(|stage| wanted.contains(&stage.key)).collect()
     }
 }
 
@@ -96,7 +98,8 @@ impl<'a> Executor<'a> {
         let quiet = verbosity == Verbosity::Quiet;
         self.clear_the_way(wanted, store, quiet)?;
         let mut schedule = Schedule::new(prepared.plan.stages.clone(), |key| store.state(key) == State::Present);
-        schedule.leave_out(|stage| !wanted.iter().any(|one| one.key == stage.key));
+        let selected: HashSet<&Key> = wanted.iter().map(|stage| &stage.key).collect();
+        schedule.leave_out(|stage| !selected.contains(&stage.key));
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
         let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared, store);
         if up_to_date {
@@ -188,7 +191,8 @@ fn keeps_old_tables(prepared: &Prepared, store: &Store) -> bool {
 
 /// Writes tables, figures and the page from what the store has, and prints the table of runs.
 fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) -> Result<Written> {
-    let status = |run: &str| run_status(prepared, schedule, run);
+    let statuses: HashMap<&str, &str> = prepared.plan.runs.iter().map(|run| (run.name.as_str(), of_run(run, schedule))).collect();
+    let status = |run: &str| statuses.get(run).copied().unwrap_or("cancelled").to_owned();
     let written = report::write(&prepared.study, &prepared.plan, store, &prepared.folder, &status)?;
     if !quiet {
         print_table(prepared, &written, &status);
@@ -223,11 +227,6 @@ fn stamp(prepared: &Prepared, store: &Store) -> Result<()> {
 }
 
 /// A run's status in runs.csv.
-fn run_status(prepared: &Prepared, schedule: &Schedule, run: &str) -> String {
-    let Some(plan) = prepared.plan.runs.iter().find(|plan| plan.name == run) else { return "cancelled".into() };
-    of_run(plan, schedule).to_owned()
-}
-
 fn of_run(run: &RunPlan, schedule: &Schedule) -> &'static str {
     let any = |which: &dyn Fn(&Outcome) -> bool| run.needs.iter().any(|key| which(schedule.outcome(key)));
     if run.own.iter().any(|key| matches!(schedule.outcome(key), Outcome::Failed(_))) {

@@ -29,8 +29,10 @@ pub struct Prepared {
     pub saved: Option<Saved>,
     /// Devices that stages are spread over.
     pub devices: Vec<String>,
-    /// plan.json as this run would write it.
-    pub to_save: Saved,
+    /// The experiment file as seen from that folder.
+    pub experiment: String,
+    /// `--set` overrides.
+    pub overrides: Vec<String>,
 }
 
 /// Reads, resolves and plans.
@@ -79,16 +81,8 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
     let selected = select(&study, &arguments.only)?;
     let plan = plan::build(&study, &resolved);
     let folder = arguments.results.results.join(&study.name);
-    let to_save = Saved {
-        study: study.name.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        overrides: loaded.overrides,
-        experiment: from_folder(file, &folder).display().to_string(),
-        stages: plan.stages.iter().map(SavedStage::of).collect(),
-        runs: study.runs.iter().map(|run| run.name.clone()).collect(),
-        sources: resolved.sources.clone(),
-    };
-    Ok(Prepared { saved: read_saved(&folder), study, selected, resolved, plan, folder, devices, to_save })
+    let (experiment, overrides) = (from_folder(file, &folder).display().to_string(), loaded.overrides);
+    Ok(Prepared { saved: read_saved(&folder), study, selected, resolved, plan, folder, devices, experiment, overrides })
 }
 
 /// `file` as seen from a study's folder, so that both can move together and no path says whose machine this was.
@@ -108,6 +102,19 @@ fn no_device(device: &str) -> Error {
 }
 
 impl Prepared {
+    /// plan.json as a run would write it.
+    fn to_save(&self) -> Saved {
+        Saved {
+            study: self.study.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            overrides: self.overrides.clone(),
+            experiment: self.experiment.clone(),
+            stages: self.plan.stages.iter().map(SavedStage::of).collect(),
+            runs: self.study.runs.iter().map(|run| run.name.clone()).collect(),
+            sources: self.resolved.sources.clone(),
+        }
+    }
+
     /// Keys of the stages that the selected runs need, and where these are all, of what the report has beside them.
     pub fn wanted(&self) -> HashSet<&Key> {
         let selected = |run: &&plan::RunPlan| self.selected.contains(&run.name);
@@ -147,7 +154,7 @@ pub fn save_plan(prepared: &Prepared) -> Result<()> {
     let unusable =
         |error: Error| Error::Usage(format!("error: {error}\nhelp: give a folder that can be written with --results DIR"));
     std::fs::create_dir_all(&prepared.folder).doing("create", &prepared.folder).map_err(unusable)?;
-    let json = serde_json::to_vec_pretty(&prepared.to_save).map_err(Error::other)?;
+    let json = serde_json::to_vec_pretty(&prepared.to_save()).map_err(Error::other)?;
     write_atomically(&prepared.folder.join("plan.json"), &json).map_err(unusable)
 }
 
@@ -196,9 +203,10 @@ pub fn reasons(prepared: &Prepared, store: &Store, force: &[Kind]) -> Vec<(usize
         (0..prepared.plan.stages.len()).filter(|index| wanted.contains(&prepared.plan.stages[*index].key)).collect();
     let stages: Vec<&Stage> = places.iter().map(|index| &prepared.plan.stages[*index]).collect();
     let redo = redo(&stages, store, |stage| force.contains(&stage.work.kind()));
+    let before = prepared.saved.as_ref().map(Saved::by_label).unwrap_or_default();
     let why = |stage: &Stage, redo: &Redo| match redo {
         Redo::No => None,
-        Redo::Absent => Some(plan::changes(stage, prepared.saved.as_ref())),
+        Redo::Absent => Some(plan::changes(stage, before.get(stage.label.as_str()).copied())),
         Redo::Corrupt(reason) => Some(format!("redone: {reason}")),
         Redo::Forced => Some("forced".to_owned()),
         Redo::Thinned => Some("its weights were not kept, and are needed again".to_owned()),

@@ -3,15 +3,21 @@
 use super::data::Dataset;
 use super::stage::{ModelRole, Stage, Work};
 use crate::resolve::{BaseModel, Corpus, ModelFolder, Resolved};
-use crate::spec::{Reward, Study, Task};
+use crate::spec::{Reward, Run, Study, Task};
 use crate::store::Key;
-use std::collections::BTreeMap;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Runs that are planned together.
+const RUNS_AT_ONCE: usize = 64;
 
 /// A study's graph, and where its runs find their evaluations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Every stage once, inputs before what reads them.
     pub stages: Vec<Stage>,
+    /// Place of every stage.
+    places: HashMap<Key, usize>,
     /// One entry a run, in the study's order.
     pub runs: Vec<RunPlan>,
     /// The reward model, where there is one.
@@ -90,19 +96,33 @@ pub enum PromptSet {
 impl Plan {
     /// The stage with this key.
     pub fn stage(&self, key: &Key) -> Option<&Stage> {
-        self.stages.iter().find(|stage| stage.key == *key)
+        self.places.get(key).map(|place| &self.stages[*place])
+    }
+
+    fn add(&mut self, stage: Stage) -> Key {
+        let key = stage.key.clone();
+        if !self.places.contains_key(&key) {
+            self.places.insert(key.clone(), self.stages.len());
+            self.stages.push(stage);
+        }
+        key
     }
 
     /// A stage and everything below it.
     fn closure(&self, roots: impl IntoIterator<Item = Key>) -> Vec<Key> {
-        let mut wanted: Vec<Key> = roots.into_iter().collect();
+        let mut wanted: Vec<Key> = Vec::new();
+        let mut seen: HashSet<Key> = HashSet::new();
+        let mut want = |key: &Key, wanted: &mut Vec<Key>| {
+            if seen.insert(key.clone()) {
+                wanted.push(key.clone());
+            }
+        };
+        roots.into_iter().for_each(|root| want(&root, &mut wanted));
         let mut index = 0;
         while let Some(key) = wanted.get(index).cloned() {
             index += 1;
             for input in self.stage(&key).into_iter().flat_map(|stage| stage.inputs.values()) {
-                if !wanted.contains(input) {
-                    wanted.push(input.clone());
-                }
+                want(input, &mut wanted);
             }
         }
         wanted
@@ -111,32 +131,34 @@ impl Plan {
 
 /// Builds the graph of a study.
 pub fn build(study: &Study, resolved: &Resolved) -> Plan {
-    let plan = Plan {
-        stages: Vec::new(),
-        runs: Vec::new(),
-        reward_model: None,
-        classifier: None,
-        pool: Vec::new(),
-        optimum: None,
-        beside_runs: Vec::new(),
-    };
-    let mut graph = Graph { study, resolved, plan };
+    let mut graph = Graph { study, resolved, plan: Plan::default() };
     let shared = graph.shared();
     graph.optimum(&shared);
-    for run in &study.runs {
-        let run = graph.run(run, &shared);
-        graph.plan.runs.push(run);
+    // Keys of thousands of runs take a while: parts of them are planned side by side and put together in the study's order.
+    let part = |runs: &[Run]| {
+        let mut part = Graph { study, resolved, plan: graph.plan.clone() };
+        let plans: Vec<RunPlan> = runs.iter().map(|run| part.run(run, &shared)).collect();
+        (part.plan.stages.split_off(graph.plan.stages.len()), plans)
+    };
+    let parts: Vec<(Vec<Stage>, Vec<RunPlan>)> = study.runs.par_chunks(RUNS_AT_ONCE).map(part).collect();
+    for (stages, runs) in parts {
+        stages.into_iter().for_each(|stage| {
+            graph.plan.add(stage);
+        });
+        graph.plan.runs.extend(runs);
     }
     graph.judge(&shared);
-    for index in 0..graph.plan.runs.len() {
-        let run = &graph.plan.runs[index];
+    let own_and_needs = |run: &RunPlan| {
         let evaluations = run.evaluations.iter().filter_map(|(.., key)| graph.plan.stage(key));
         let drawn_and_scored = evaluations.flat_map(|stage| stage.inputs.get("generations").into_iter().chain([&stage.key]));
         let exact = run.exact.iter().map(|(_, key)| key);
         let judged = run.judged.iter().map(|judged| &judged.key).chain(run.drawn.iter().map(|drawn| &drawn.generations));
         let own: Vec<Key> = run.segments.iter().chain(drawn_and_scored).chain(exact).chain(judged).cloned().collect();
         let needs = graph.plan.closure(own.clone());
-        let run = &mut graph.plan.runs[index];
+        (own, needs)
+    };
+    let keys: Vec<(Vec<Key>, Vec<Key>)> = graph.plan.runs.par_iter().map(own_and_needs).collect();
+    for (run, (own, needs)) in graph.plan.runs.iter_mut().zip(keys) {
         (run.own, run.needs) = (own, needs);
     }
     let estimated = graph.plan.pool.iter().filter(|(temperature, _)| study.evaluation.optimum_samples > 0 && *temperature == 1.0);
@@ -217,12 +239,7 @@ impl Graph<'_> {
         model: Option<ModelFolder>,
     ) -> Key {
         let inputs = inputs.iter().map(|(role, key)| ((*role).to_owned(), (*key).clone())).collect::<BTreeMap<_, _>>();
-        let stage = Stage::new(label, work, inputs, corpus, model);
-        let key = stage.key.clone();
-        if self.plan.stage(&key).is_none() {
-            self.plan.stages.push(stage);
-        }
-        key
+        self.plan.add(Stage::new(label, work, inputs, corpus, model))
     }
 
     fn shared(&mut self) -> Shared {

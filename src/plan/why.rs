@@ -4,7 +4,7 @@ use super::stage::Stage;
 use crate::store::Key;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// plan.json: the stages of the last run, and its runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,11 +54,16 @@ impl SavedStage {
     }
 }
 
-/// What changed since the plan of the last run, so that the store does not have a stage.
-pub fn changes(stage: &Stage, saved: Option<&Saved>) -> String {
-    let Some(before) = saved.and_then(|saved| saved.stages.iter().find(|before| before.label == stage.label)) else {
-        return "new".to_owned();
-    };
+impl Saved {
+    /// The stages by what people call them.
+    pub fn by_label(&self) -> HashMap<&str, &SavedStage> {
+        self.stages.iter().map(|stage| (stage.label.as_str(), stage)).collect()
+    }
+}
+
+/// What changed since a plan had `before` under the same label, so that the store does not have the stage.
+pub fn changes(stage: &Stage, before: Option<&SavedStage>) -> String {
+    let Some(before) = before else { return "new".to_owned() };
     if before.key == stage.key {
         return "not finished".to_owned();
     }
