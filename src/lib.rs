@@ -11,6 +11,7 @@
 mod console;
 
 pub mod bench;
+mod build_info;
 pub mod cli;
 pub mod data;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod exec;
 pub mod hub;
 pub mod human;
 pub mod judges;
+mod machine;
 pub mod methods;
 pub mod models;
 pub mod ops;

@@ -34,7 +34,9 @@ pub use files::{Completions, Labelled, csv_bytes, read_csv, read_json};
 pub use judge::{Compared, JudgedRow, Pair, ShownRow, compared};
 pub use reward_model::RewardModelReport;
 
+use crate::build_info;
 use crate::error::Result;
+use crate::machine::{self, EnergyMeter, Machine};
 use crate::plan::{Stage, Work};
 use crate::store::{Manifest, Record, State, Store};
 use crate::tasks::given::Reading;
@@ -70,7 +72,7 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
     if store.state(&stage.key) == State::Present {
         return Ok(());
     }
-    let began = Instant::now();
+    let (began, meter) = (Instant::now(), EnergyMeter::start());
     let draft = store.draft(&stage.key)?;
     let mut context = Context::new(store, stage, device, control.clone(), draft.folder())?;
     let in_parts = stage.work.in_parts(control.parts);
@@ -117,10 +119,14 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
         seconds: context.seconds_before + began.elapsed().as_secs_f64(),
         tokens: context.tokens,
         device: "cpu".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: Some(env!("DPO_LAB_COMMIT").to_owned()).filter(|commit| !commit.is_empty()),
+        version: build_info::VERSION.to_owned(),
+        commit: build_info::commit().map(str::to_owned),
+        lock: Some(store.keep_lock()),
+        machine: Some(Machine::this()),
         threads: Some(rayon::current_num_threads()),
         finished: Some(crate::store::now()),
+        peak_memory: machine::peak_memory(),
+        energy: meter.joules(),
         ..Record::default()
     };
     draft.publish(Manifest {

@@ -1,6 +1,7 @@
 //! What an artifact says of itself: what it is, what it was made from, and the digest of each of its files.
 
 use crate::error::{Doing, Error, Result};
+use crate::machine::Machine;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,6 +51,12 @@ pub struct Record {
     /// Commit that dpo-lab was built from, with `+` where files had been changed; nothing outside a repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Digest of the Cargo.lock that dpo-lab was built with; the store keeps the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
+    /// The machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// Threads that the stage had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,

@@ -15,6 +15,7 @@ pub use lock::{Lock, Worker};
 pub use manifest::{FileRecord, Manifest, Record};
 pub use work::{Standing, Status, WorkFolder};
 
+use crate::build_info;
 use crate::error::{Doing, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +106,22 @@ impl Store {
     /// Where judges keep the answers that cost money: no artifact depends on them alone, and nothing removes them.
     pub fn judges(&self) -> PathBuf {
         self.root.join("judges")
+    }
+
+    /// The Cargo.lock of this digest, with which some of the artifacts' dpo-lab was built.
+    pub fn lock_file(&self, digest: &str) -> PathBuf {
+        self.root.join("locks").join(format!("{digest}.toml"))
+    }
+
+    /// Keeps the Cargo.lock of this build for those who read its artifacts; returns its digest. Failing to keep it is harmless.
+    pub fn keep_lock(&self) -> String {
+        let digest = build_info::lock_digest();
+        let path = self.lock_file(&digest);
+        if !path.exists() {
+            let _ = fs::create_dir_all(self.root.join("locks"));
+            let _ = write_atomically(&path, build_info::LOCK.as_bytes());
+        }
+        digest
     }
 
     /// The folder where an artifact is made.
