@@ -3,11 +3,10 @@
 
 mod browser;
 
-use browser::Page;
+use browser::{Page, browser_or_skip, complaints, from_base64};
 use dpo_lab::human::{AnswerFile, Comparison, Key, Packet, files, import, packets, summary};
 use dpo_lab::judges::Subject;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,26 +63,6 @@ fn look(page: &mut Page, name: &str) {
     }
 }
 
-fn from_base64(text: &str) -> Vec<u8> {
-    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let six = text.bytes().filter_map(|letter| digits.iter().position(|&digit| digit == letter)).collect::<Vec<_>>();
-    let three = six.chunks(4).flat_map(|four| {
-        let bits = four.iter().fold(0, |bits, six| bits << 6 | six) << (6 * (4 - four.len()));
-        [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8].into_iter().take(four.len() * 6 / 8)
-    });
-    three.collect()
-}
-
-fn browser_or_skip() -> Option<PathBuf> {
-    let browser = browser::installed();
-    if browser.is_none() {
-        // Past the test runner's capture: a skipped test is always told.
-        let why = "skipped: chromium is not installed; apt-get install chromium, or name one in DPO_LAB_CHROMIUM";
-        let _ = writeln!(std::io::stderr(), "{why}");
-    }
-    browser
-}
-
 /// The only file of a folder, as soon as it is complete.
 fn downloaded(folder: &Path) -> PathBuf {
     let begun = Instant::now();
@@ -95,15 +74,6 @@ fn downloaded(folder: &Path) -> PathBuf {
         assert!(begun.elapsed() < Duration::from_secs(30), "nothing was saved");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// What the page complained of, and the addresses it asked for beyond its own.
-fn complaints(page: &Page, address: &str) -> Vec<String> {
-    let told = ["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.requestWillBeSent"];
-    let asked = |event: &serde_json::Value| event["params"]["request"]["url"].as_str().unwrap_or_default().to_owned();
-    let own = |url: &str| url == address || url.starts_with("blob:");
-    let bad = page.events.iter().filter(|event| told.iter().any(|method| event["method"] == *method) && !own(&asked(event)));
-    bad.map(ToString::to_string).collect()
 }
 
 #[test]

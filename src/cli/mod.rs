@@ -5,9 +5,11 @@ mod bill;
 mod calibrate;
 mod check;
 mod classify;
+mod compare;
 mod completions;
 mod data;
 mod export;
+mod find;
 mod gc;
 mod human;
 mod judge;
@@ -24,6 +26,7 @@ mod show;
 mod stage;
 mod status;
 mod study;
+mod table;
 
 use crate::error::{Exit, Result};
 use crate::exec::Verbosity;
@@ -54,8 +57,10 @@ enum Verb {
     Status(status::Status),
     /// Draw a study's tables, figures and report again from the store
     Report(report::Report),
-    /// Show one run: its values, its evaluations, its folder
+    /// Show one run: its values, its results, its artifacts, and how it came about
     Show(show::Show),
+    /// Say what two runs differ in: values, results, and how they came about
+    Compare(compare::Compare),
     /// Print a stage's or a run's log
     Logs(logs::Logs),
     /// Rows of data files as the trainer sees them
@@ -168,6 +173,7 @@ pub fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Status(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
+        Verb::Compare(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
         Verb::Data(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),

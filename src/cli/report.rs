@@ -48,7 +48,8 @@ impl Report {
                 let complete = needs.is_some_and(|needs| needs.iter().all(there));
                 if complete { "cached".to_owned() } else { "cancelled".to_owned() }
             };
-            let written = crate::report::write(&prepared.study, &prepared.plan, &store, &prepared.folder, &status)?;
+            let written =
+                crate::report::write(&prepared.study, &prepared.plan, &prepared.to_save, &store, &prepared.folder, &status)?;
             say!("{}", written.page.display());
         }
         Ok(worst)

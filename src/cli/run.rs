@@ -109,6 +109,10 @@ impl<'a> Executor<'a> {
         } else if pending > 0 && !quiet {
             tell!("{name}: {} of {} stages to run", pending, schedule.stages().len());
         }
+        if pending > 0 {
+            // `show` can tell of a run before it is finished.
+            report::write_provenance(&prepared.study, &prepared.plan, &prepared.to_save, store, &prepared.folder)?;
+        }
         let mut progress = Progress::new(name, pending, verbosity);
         let local = Local {
             store,
@@ -193,7 +197,7 @@ fn keeps_old_tables(prepared: &Prepared, store: &Store) -> bool {
 fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) -> Result<Written> {
     let statuses: HashMap<&str, &str> = prepared.plan.runs.iter().map(|run| (run.name.as_str(), of_run(run, schedule))).collect();
     let status = |run: &str| statuses.get(run).copied().unwrap_or("cancelled").to_owned();
-    let written = report::write(&prepared.study, &prepared.plan, store, &prepared.folder, &status)?;
+    let written = report::write(&prepared.study, &prepared.plan, &prepared.to_save(), store, &prepared.folder, &status)?;
     if !quiet {
         print_table(prepared, &written, &status);
     }

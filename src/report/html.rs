@@ -1,5 +1,6 @@
 //! report.html: one file that needs nothing else, with the figures inside it. Every text is escaped.
 
+use super::escape::{escaped, with_own_ids};
 use std::fmt::Write;
 
 /// A report.
@@ -7,8 +8,12 @@ use std::fmt::Write;
 pub struct Page {
     /// Its title.
     pub title: String,
-    /// Paragraphs below the title.
-    pub lead: Vec<String>,
+    /// A line below the title.
+    pub about: String,
+    /// What was asked.
+    pub asked: Vec<String>,
+    /// What came out, a sentence or two each.
+    pub found: Vec<String>,
     /// What follows, in order.
     pub sections: Vec<Section>,
 }
@@ -22,8 +27,8 @@ pub struct Section {
     pub paragraphs: Vec<String>,
     /// Its figure.
     pub figure: Option<Figure>,
-    /// Its table.
-    pub table: Option<Table>,
+    /// Its tables.
+    pub tables: Vec<Table>,
     /// Its blocks.
     pub blocks: Vec<Block>,
     /// Its list.
@@ -42,6 +47,10 @@ pub struct Figure {
 /// A table.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
+    /// What it is; empty where the section says it.
+    pub title: String,
+    /// Whether only its title is seen until somebody asks for the rest.
+    pub folded: bool,
     /// Names of its columns.
     pub header: Vec<String>,
     /// Its rows; one that is short is filled up.
@@ -70,72 +79,44 @@ pub struct Column {
     pub text: String,
 }
 
-const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #1c1c1e; --faint: #636366; --line: #d8d8dc; --stripe: #f6f6f8; --paper: #fff; --link: #0072b2; --warn: #a33b00 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e6ea; --faint: #a0a0a8; --line: #3a3a40; --stripe: #232327; --paper: #19191c; --link: #56b4e9; --warn: #ff9d5c }
-}
-* { box-sizing: border-box }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, 'Segoe UI', sans-serif }
-main { max-width: 72rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem }
-h1 { font-size: 1.8rem; line-height: 1.2; margin: 0 0 1rem }
-h2 { font-size: 1.25rem; margin: 2.75rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--line) }
-p, li { max-width: 46rem }
-p { margin: .6rem 0 }
-nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; color: var(--faint) }
-a { color: var(--link); text-decoration: none }
-a:hover { text-decoration: underline }
-figure { margin: 1.25rem 0 }
-.drawing { background: #fff; border-radius: 6px; overflow-x: auto; padding: .25rem }
-.drawing svg { display: block; max-width: 100%; height: auto; margin: 0 auto }
-figcaption { color: var(--faint); font-size: .9rem; margin-top: .5rem; max-width: 46rem }
-.table { overflow-x: auto; margin: 1rem 0 }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .8rem; text-align: left; white-space: nowrap }
-thead th { border-top: 2px solid var(--ink); border-bottom: 1px solid var(--ink); font-weight: 600 }
-tbody tr:nth-child(even) { background: var(--stripe) }
-tbody tr:last-child td { border-bottom: 2px solid var(--ink) }
-.number { text-align: right }
-.block { border: 1px solid var(--line); border-radius: 6px; margin: 1.25rem 0; overflow: hidden; break-inside: avoid }
-.block p { max-width: none; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 }
-.prompt { background: var(--stripe); padding: .75rem 1rem; font-size: .92rem }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: 1px; background: var(--line) }
-.columns > div { background: var(--paper); padding: .75rem 1rem }
-.columns { border: solid var(--line); border-width: 1px 0 }
-.block h3 { font-size: .88rem; margin: 0 0 .35rem }
-.flag { color: var(--paper); background: var(--warn); border-radius: 4px; padding: .05rem .4rem; margin-left: .5rem; font-weight: 600 }
-.block dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0; padding: .75rem 1rem; font-size: .88rem }
-.block dt { color: var(--faint) }
-.block dd { margin: 0; overflow-wrap: anywhere }
-@media (max-width: 40rem) { .block dl { grid-template-columns: 1fr } .block dd { margin-bottom: .35rem } }
-@media print { main { padding: 0; max-width: none } nav { display: none } figure, table { break-inside: avoid } }
-";
+const STYLE: &str = include_str!("page.css");
+/// The page asks nobody for anything, and runs nothing.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+/// A cell with more letters than this is a text that may take several lines.
+const LONG_CELL: usize = 60;
+/// The least size of a drawing's letters on a narrow screen, in pixels.
+const LEAST_LETTER: f64 = 12.0;
 
 /// The page as an HTML document.
 pub fn page(report: &Page) -> String {
     let title = escaped(&report.title);
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n\
+         <p class=\"about\">{}</p>\n</header>\n",
+        escaped(&report.about)
     );
-    paragraphs(&mut html, &report.lead);
+    if !report.asked.is_empty() || !report.found.is_empty() {
+        html.push_str("<section class=\"summary\" aria-label=\"Summary\">\n<h2>Summary</h2>\n");
+        paragraphs(&mut html, &report.asked);
+        list(&mut html, &report.found);
+        html.push_str("</section>\n");
+    }
     if report.sections.len() > 2 {
         let link =
             |(at, section): (usize, &Section)| format!("<li><a href=\"#section-{at}\">{}</a></li>\n", escaped(&section.heading));
         let links: String = report.sections.iter().enumerate().map(link).collect();
-        push(&mut html, format_args!("<nav aria-label=\"Sections\">\n<ul>\n{links}</ul>\n</nav>\n"));
+        push(&mut html, format_args!("<nav aria-label=\"Contents\">\n<h2>Contents</h2>\n<ol>\n{links}</ol>\n</nav>\n"));
     }
     for (at, section) in report.sections.iter().enumerate() {
         push(&mut html, format_args!("<section id=\"section-{at}\">\n<h2>{}</h2>\n", escaped(&section.heading)));
         paragraphs(&mut html, &section.paragraphs);
-        section.figure.iter().for_each(|shown| figure(&mut html, shown));
-        section.table.iter().for_each(|shown| table(&mut html, shown));
+        section.figure.iter().for_each(|shown| figure(&mut html, shown, at));
+        section.tables.iter().for_each(|shown| table(&mut html, shown));
         section.blocks.iter().for_each(|shown| block(&mut html, shown));
-        if !section.list.is_empty() {
-            let items: String = section.list.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
-            push(&mut html, format_args!("<ul>\n{items}</ul>\n"));
-        }
+        list(&mut html, &section.list);
         html.push_str("</section>\n");
     }
     html.push_str("</main>\n</body>\n</html>\n");
@@ -148,14 +129,38 @@ fn paragraphs(html: &mut String, texts: &[String]) {
     }
 }
 
-fn figure(html: &mut String, figure: &Figure) {
+fn list(html: &mut String, items: &[String]) {
+    if !items.is_empty() {
+        let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+        push(html, format_args!("<ul>\n{items}</ul>\n"));
+    }
+}
+
+fn figure(html: &mut String, figure: &Figure, number: usize) {
     // Only what the drawing code writes goes in as it is: no declaration before the first tag, and no script.
     let svg = figure.svg.trim();
     let lower = svg.to_ascii_lowercase();
     let drawn = lower.starts_with("<svg") && lower.ends_with("</svg>") && !lower.contains("<script");
-    let svg = if drawn { svg.to_owned() } else { escaped(svg) };
+    let width =
+        readable_width(svg).filter(|_| drawn).map(|width| format!(" style=\"--readable: {width:.0}px\"")).unwrap_or_default();
+    let svg = if drawn { with_own_ids(svg, &format!("figure-{number}-")) } else { escaped(svg) };
     let caption = escaped(&figure.caption);
-    push(html, format_args!("<figure>\n<div class=\"drawing\">{svg}</div>\n<figcaption>{caption}</figcaption>\n</figure>\n"));
+    // What scrolls must be reachable without a mouse.
+    push(
+        html,
+        format_args!(
+            "<figure>\n<div class=\"drawing\" tabindex=\"0\"{width}>{svg}</div>\n<figcaption>{caption}</figcaption>\n</figure>\n"
+        ),
+    );
+}
+
+/// The width in pixels at which a drawing's smallest letters can be read.
+fn readable_width(svg: &str) -> Option<f64> {
+    let after = |text: &str, name: &str| text.split_once(name).and_then(|(_, rest)| rest.split('"').next().map(str::to_owned));
+    let width: f64 = after(svg, "viewBox=\"")?.split_whitespace().nth(2)?.parse().ok()?;
+    let sizes = svg.split("font-size=\"").skip(1).filter_map(|rest| rest.split('"').next()?.parse::<f64>().ok());
+    let least = sizes.filter(|size| *size > 0.0).fold(f64::INFINITY, f64::min);
+    Some((width * LEAST_LETTER / least).ceil()).filter(|width| *width >= 1.0 && width.is_finite())
 }
 
 fn table(html: &mut String, table: &Table) {
@@ -167,7 +172,19 @@ fn table(html: &mut String, table: &Table) {
             cells.peek().is_some() && cells.all(|cell| number(cell))
         })
         .collect();
-    let class = |column: usize| if numeric[column] { " class=\"number\"" } else { "" };
+    let long = |column: usize| table.rows.iter().any(|row| row.get(column).is_some_and(|cell| cell.chars().count() > LONG_CELL));
+    let classes: Vec<&str> = (0..columns)
+        .map(|column| {
+            if numeric[column] {
+                " class=\"number\""
+            } else if long(column) {
+                " class=\"text\""
+            } else {
+                ""
+            }
+        })
+        .collect();
+    let class = |column: usize| classes[column];
     let line = |tag: &str, cells: &[String]| -> String {
         let cell = |column: usize| {
             let text = cells.get(column).map_or(String::new(), |text| escaped(text));
@@ -177,9 +194,20 @@ fn table(html: &mut String, table: &Table) {
     };
     let body: String = table.rows.iter().map(|row| line("td", row)).collect();
     let head = line("th scope=\"col\"", &table.header);
+    let title = escaped(&table.title);
+    let (before, caption, after) = match (table.folded, title.is_empty()) {
+        (true, true) => (format!("<details>\n<summary>{} rows</summary>\n", table.rows.len()), String::new(), "</details>\n"),
+        (true, false) => {
+            (format!("<details>\n<summary>{title} ({} rows)</summary>\n", table.rows.len()), String::new(), "</details>\n")
+        }
+        (false, true) => (String::new(), String::new(), ""),
+        (false, false) => (String::new(), format!("<caption>{title}</caption>\n"), ""),
+    };
     push(
         html,
-        format_args!("<div class=\"table\">\n<table>\n<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"),
+        format_args!(
+            "{before}<div class=\"table\" tabindex=\"0\">\n<table>\n{caption}<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n{after}"
+        ),
     );
 }
 
@@ -213,24 +241,6 @@ fn number(cell: &str) -> bool {
         || (text.starts_with(|first: char| first.is_ascii_digit() || first == '.') && text.chars().all(signs))
 }
 
-/// A text as HTML shows it, in a tag or in an attribute.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            // No document may hold these.
-            letter if letter.is_control() && !matches!(letter, '\n' | '\t') => html.push('\u{fffd}'),
-            letter => html.push(letter),
-        }
-    }
-    html
-}
-
 fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = html.write_fmt(text);
@@ -249,13 +259,20 @@ mod tests {
         let evil = "<script>alert(\"1\" & '2')</script>";
         let report = Page {
             title: text(evil),
-            lead: vec![text(evil)],
+            about: text(evil),
+            asked: vec![text(evil)],
+            found: vec![text(evil)],
             sections: vec![
                 Section {
                     heading: text(evil),
                     paragraphs: vec![text(evil)],
                     figure: Some(Figure { svg: text(evil), caption: text(evil) }),
-                    table: Some(Table { header: vec![text(evil)], rows: vec![vec![text(evil)]] }),
+                    tables: vec![Table {
+                        title: text(evil),
+                        folded: true,
+                        header: vec![text(evil)],
+                        rows: vec![vec![text(evil)]],
+                    }],
                     blocks: vec![Block {
                         prompt: text(evil),
                         columns: vec![Column { heading: text(evil), flag: text(evil), text: text(evil) }],
@@ -268,7 +285,7 @@ mod tests {
         };
         let html = page(&report);
         assert!(!html.contains("<script") && !html.contains("alert(\""));
-        assert_eq!(html.matches("&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)&lt;/script&gt;").count(), 3 + 3 * 14);
+        assert_eq!(html.matches("&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)&lt;/script&gt;").count(), 5 + 3 * 15);
     }
 
     #[test]
@@ -276,10 +293,10 @@ mod tests {
         let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"><text>KL</text></svg>";
         let figure = |svg: &str| Some(Figure { svg: text(svg), caption: text("what & why") });
         let section = |svg| Section { heading: text("Frontier"), figure: figure(svg), ..Section::default() };
-        let html = page(&Page { title: text("t"), lead: vec![], sections: vec![section(svg)] });
+        let html = page(&Page { title: text("t"), sections: vec![section(svg)], ..Page::default() });
         assert!(html.contains(svg) && html.contains("what &amp; why"));
         assert!(!html.contains("src=") && !html.contains("@import") && !html.contains("<link"));
-        let bad = page(&Page { title: text("t"), lead: vec![], sections: vec![section("<svg><script>x</script></svg>")] });
+        let bad = page(&Page { title: text("t"), sections: vec![section("<svg><script>x</script></svg>")], ..Page::default() });
         assert!(!bad.contains("<script"));
     }
 
@@ -291,8 +308,11 @@ mod tests {
             columns: vec![column("A: DPO", ""), column("B: SFT", "degenerate")],
             notes: vec![(text("Verdict"), text("A"))],
         };
-        let html =
-            page(&Page { title: text("t"), lead: vec![], sections: vec![Section { blocks: vec![block], ..Section::default() }] });
+        let html = page(&Page {
+            title: text("t"),
+            sections: vec![Section { blocks: vec![block], ..Section::default() }],
+            ..Page::default()
+        });
         let at = |part: &str| html.find(part).unwrap_or_else(|| panic!("{part}"));
         assert!(at("<p class=\"prompt\">why?</p>") < at("<h3>A: DPO</h3><p>a\nb</p>"));
         assert!(at("A: DPO</h3>") < at("<h3>B: SFT<span class=\"flag\">degenerate</span></h3>"));
@@ -300,11 +320,25 @@ mod tests {
     }
 
     #[test]
+    fn a_drawing_is_as_wide_as_its_smallest_letters_need() {
+        let svg = "<svg viewBox=\"0 0 8000 4800\"><text font-size=\"110\">a</text><text font-size=\"100\">b</text></svg>";
+        assert_eq!(readable_width(svg), Some(960.0));
+        assert_eq!(readable_width("<svg viewBox=\"0 0 10 10\"></svg>"), None);
+    }
+
+    #[test]
+    fn a_folded_table_says_how_long_it_is() {
+        let table = Table { title: text("all"), folded: true, header: vec![text("a")], rows: vec![vec![text("1")]; 3] };
+        let html = page(&Page { sections: vec![Section { tables: vec![table], ..Section::default() }], ..Page::default() });
+        assert!(html.contains("<details>\n<summary>all (3 rows)</summary>") && !html.contains("<caption>"));
+    }
+
+    #[test]
     fn numbers_stand_on_the_right() {
         let rows = vec![vec![text("dpo"), text("0.93 ± 0.01"), text("–")], vec![text("ppo-1"), text("−3e-5")]];
-        let table = Table { header: vec![text("method"), text("reward"), text("kl")], rows };
-        let section = Section { table: Some(table), ..Section::default() };
-        let html = page(&Page { title: text("t"), lead: vec![], sections: vec![section] });
+        let table = Table { header: vec![text("method"), text("reward"), text("kl")], rows, ..Table::default() };
+        let section = Section { tables: vec![table], ..Section::default() };
+        let html = page(&Page { title: text("t"), sections: vec![section], ..Page::default() });
         assert!(html.contains("<td>dpo</td><td class=\"number\">0.93 ± 0.01</td><td>–</td>"), "{html}");
         assert!(html.contains("<td>ppo-1</td><td class=\"number\">−3e-5</td><td></td>"));
         assert!(html.contains("<th scope=\"col\" class=\"number\">reward</th>"));

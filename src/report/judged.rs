@@ -103,7 +103,7 @@ fn rates(rows: &[WinRateRow]) -> Section {
     Section {
         heading: "Win rates".to_owned(),
         paragraphs,
-        table: Some(table(&header, last.map(cells).collect())),
+        tables: vec![table(&header, last.map(cells).collect())],
         ..Section::default()
     }
 }
@@ -145,7 +145,7 @@ fn people(rows: &[Vec<String>]) -> Option<Section> {
     Some(Section {
         heading: "People".to_owned(),
         paragraphs: vec!["What people said of the same pairs, ties dropped; human.csv has the intervals.".to_owned()],
-        table: Some(table(&names, answers.iter().map(cells).collect())),
+        tables: vec![table(&names, answers.iter().map(cells).collect())],
         ..Section::default()
     })
 }
@@ -173,14 +173,13 @@ fn beside_the_paper(tables: &Tables<'_>) -> Option<Section> {
              the interval holds the published number; `differs`: it does not; `unresolved`: the interval is too wide to say."
                 .to_owned(),
         ],
-        table: Some(table(&header, tables.published.iter().map(cells).collect())),
+        tables: vec![table(&header, tables.published.iter().map(cells).collect())],
         ..Section::default()
     })
 }
 
-/// The first pairs of every run's last checkpoint, at its lowest temperature; real corpora's texts are other people's and stay out.
+/// The first pairs of every run's last checkpoint, at its lowest temperature.
 fn samples(collection: &Collection<'_>) -> Option<Section> {
-    collection.study.task.reward()?;
     let mut rows = Vec::new();
     let names: Vec<String> = collection.runs.iter().map(|collected| collected.run.label().to_owned()).collect();
     for (collected, name) in collection.runs.iter().zip(&names) {

@@ -60,15 +60,19 @@ pub fn best_of_n_rows(collection: &Collection<'_>) -> Vec<BestOfNRow> {
     sizes.flat_map(|(collected, n)| best_of_n_of(collection, collected, n)).collect()
 }
 
+/// (prompt, (true reward, learned reward)) of the best of `n` by the learned reward; nothing where that is not known.
+pub fn best_by_prompt(samples: &[EvaluatedSample], n: usize) -> Option<Vec<(usize, (f64, f64))>> {
+    let mut pools: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for sample in samples {
+        pools.entry(sample.prompt).or_default().push((sample.reward, sample.proxy_reward?));
+    }
+    Some(pools.into_iter().filter_map(|(prompt, pool)| Some((prompt, best_of_n(&pool, n)?))).collect())
+}
+
 /// One row for every temperature, or for every judge and baseline there.
 fn best_of_n_of(collection: &Collection<'_>, collected: &Collected<'_>, n: usize) -> Vec<BestOfNRow> {
     let row = |(_, temperature, evaluation): &(u64, f64, std::rc::Rc<Evaluation>)| {
-        let mut pools: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
-        for sample in &evaluation.samples {
-            pools.entry(sample.prompt).or_default().push((sample.reward, sample.proxy_reward?));
-        }
-        let best: Vec<(usize, (f64, f64))> =
-            pools.into_iter().filter_map(|(prompt, pool)| Some((prompt, best_of_n(&pool, n)?))).collect();
+        let best = best_by_prompt(&evaluation.samples, n)?;
         let truth = clustered_mean(best.iter().map(|(prompt, (truth, _))| (*prompt, *truth)));
         let proxy = clustered_mean(best.iter().map(|(prompt, (_, proxy))| (*prompt, *proxy)));
         Some(BestOfNRow {

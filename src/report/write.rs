@@ -5,9 +5,9 @@ use super::collect::{Collected, Collection, collect};
 use super::figures::{Figures, RunLabel, draw_all};
 use super::judged_rows::WinRateRow;
 use super::rows::{FrontierRow, TrainRow};
-use super::{choices, judged, optimum, page, preferences, published, seeds, summary, tables, win_rates};
+use super::{artifacts, choices, judged, optimum, page, preferences, provenance, published, seeds, summary, tables, win_rates};
 use crate::error::{Doing, Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Saved};
 use crate::spec::{Reward, Run, Study};
 use crate::stages::csv_bytes;
 use crate::store::{Store, write_atomically};
@@ -48,8 +48,16 @@ struct SampleRow<'a> {
     text: &'a str,
 }
 
-/// Writes CSVs, figures and report.html into `folder` from what the store has. `status` says how each run ended.
-pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &dyn Fn(&str) -> String) -> Result<Written> {
+/// Writes CSVs, figures and report.html into `folder` from what the store has. `saved` says how the plan came about, `status` how
+/// each run ended.
+pub fn write(
+    study: &Study,
+    plan: &Plan,
+    saved: &Saved,
+    store: &Store,
+    folder: &Path,
+    status: &dyn Fn(&str) -> String,
+) -> Result<Written> {
     fs::create_dir_all(folder).doing("create", folder)?;
     let collection = collect(study, plan, store);
     let frontier = tables::frontier(&collection);
@@ -73,13 +81,13 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
     let beside = [published::beside(&win_rates), published::rewards_beside(study.task.name(), &frontier)].concat();
     write_if_any(&folder.join("published.csv"), &beside)?;
     write_atomically(&folder.join("deviations.md"), choices::deviations(study).as_bytes())?;
+    let provenance = provenance::write(study, plan, saved, store, folder)?;
     let mut training: Vec<(RunLabel, Vec<TrainRow>)> = Vec::new();
     for collected in &collection.runs {
         let run = folder.join("runs").join(&collected.run.name);
+        write_atomically(&run.join(artifacts::FILE), artifacts::of(study, collected).as_bytes())?;
         if !collected.training.is_empty() {
-            fs::create_dir_all(&run).doing("create", &run)?;
             write_atomically(&run.join("train.csv"), &training_csv(&collected.training)?)?;
-            write_atomically(&run.join("artifacts.json"), artifacts(collected).as_bytes())?;
             training.push((label(collected), collected.training.clone()));
         }
     }
@@ -105,7 +113,9 @@ pub fn write(study: &Study, plan: &Plan, store: &Store, folder: &Path, status: &
         summary: &summary,
         win_rates: &win_rates,
         published: &beside,
+        oracle: &oracle,
         human: &human,
+        provenance: &provenance,
     };
     let html = page::page(&collection, &tables, &figures, status);
     let page = folder.join("report.html");
@@ -193,25 +203,12 @@ fn label(collected: &Collected<'_>) -> RunLabel {
     }
 }
 
-/// Keys of a run's artifacts, by what they are.
-fn artifacts(collected: &Collected<'_>) -> String {
-    let segments: Vec<&str> = collected.plan.segments.iter().map(|key| key.0.as_str()).collect();
-    let evaluations: Vec<serde_json::Value> = collected
-        .plan
-        .evaluations
-        .iter()
-        .map(|(step, temperature, key)| serde_json::json!({ "step": step, "temperature": temperature, "key": key }))
-        .collect();
-    let model = segments.last().map(|key| format!(".store/{}/{key}/model", &key[..2]));
-    format!("{:#}\n", serde_json::json!({ "policy": model, "segments": segments, "evaluations": evaluations }))
-}
-
 /// Folders of runs that the study no longer has would be taken for its own.
 fn remove_stale_runs(folder: &Path, collection: &Collection<'_>) -> Result<()> {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let path = entry.path();
-        let ours = path.join("artifacts.json").exists();
+        let ours = path.join(artifacts::FILE).exists() || path.join(provenance::FILE).exists();
         if ours && !collection.runs.iter().any(|collected| name == collected.run.name.as_str()) {
             fs::remove_dir_all(&path).doing("remove", &path)?;
         }

@@ -76,7 +76,7 @@ impl Task {
 }
 
 /// `[task.sentiment]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sentiment {
     /// `builtin:reviews`, files or globs in IMDb format, or `hub:` names.
     pub corpus: Vec<String>,
@@ -89,6 +89,7 @@ pub struct Sentiment {
     /// Longest completion that is sampled for comparisons, in tokens.
     pub max_new_tokens: usize,
     /// How the true reward becomes a label.
+    #[serde(flatten)]
     pub labelling: Labelling,
     /// The true reward.
     pub reward: Reward,
@@ -118,15 +119,18 @@ impl Labelling {
 }
 
 /// `[task.oracle]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Oracle {
     /// Its size.
+    #[serde(flatten)]
     pub world: World,
     /// Training comparisons; each is of two completions of its own.
     pub comparisons: usize,
     /// How the true reward becomes a label.
+    #[serde(flatten)]
     pub labelling: Labelling,
     /// The world's own reward.
+    #[serde(skip)]
     pub reward: Reward,
 }
 
@@ -152,7 +156,7 @@ impl World {
 }
 
 /// `[task.summarisation]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summarisation {
     /// Posts with the summaries that people wrote: `builtin:posts`, files or globs, or `hub:` names.
     pub corpus: Vec<String>,
@@ -171,15 +175,17 @@ pub struct Summarisation {
     /// Given comparisons, at most; 0 is all.
     pub pairs: usize,
     /// Longest prompt and completion in tokens; longer ones are left out.
+    #[serde(skip)]
     pub max_tokens: [usize; 2],
     /// How the true reward becomes a label.
+    #[serde(flatten)]
     pub labelling: Labelling,
     /// The true reward, where it is known.
     pub reward: Option<Reward>,
 }
 
 /// `[task.dialogue]`: comparisons that are given, not sampled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dialogue {
     /// `builtin:questions`, files or globs of comparisons in a known format, or `hub:` names.
     pub corpus: Vec<String>,
@@ -194,6 +200,7 @@ pub struct Dialogue {
     /// Longest completion in tokens; longer ones are left out.
     pub max_completion_tokens: usize,
     /// How the built-in world's true reward labels its comparisons.
+    #[serde(flatten)]
     pub labelling: Labelling,
     /// The true reward, where it is known.
     pub reward: Option<Reward>,

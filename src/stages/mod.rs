@@ -126,7 +126,8 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
         threads: Some(rayon::current_num_threads()),
         finished: Some(crate::store::now()),
         peak_memory: machine::peak_memory(),
-        energy: meter.joules(),
+        // What earlier attempts took is not known.
+        energy: meter.joules().filter(|_| context.seconds_before == 0.0),
         ..Record::default()
     };
     draft.publish(Manifest {

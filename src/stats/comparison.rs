@@ -30,25 +30,35 @@ impl PairedDifference {
 /// Where all prompts have the same difference, no variance can be seen. The interval's half-width is then z^2 / (m + z^2) for m
 /// prompts, that of m pairs without a discordant one (Tango 1998).
 pub fn paired_difference(first: &[JudgedPair], second: &[JudgedPair]) -> Option<PairedDifference> {
-    let (first, second) = (scores_by_prompt(first), scores_by_prompt(second));
-    let shared = first.iter().filter_map(|(prompt, score)| Some((*prompt, score - second.get(prompt)?)));
+    let scores = |pairs: &[JudgedPair]| pairs.iter().map(|pair| (pair.prompt, pair.score())).collect::<Vec<_>>();
+    let PairedDifference { estimate: mean, prompts } = paired_means(&scores(first), &scores(second))?;
+    let squared = NORMAL.powi(2);
+    let half = if mean.se < 1e-9 { squared / (prompts as f64 + squared) } else { student(prompts - 1) * mean.se };
+    let (ci_low, ci_high) = ((mean.value - half).max(-1.0), (mean.value + half).min(1.0));
+    Some(PairedDifference { estimate: Estimate { ci_low, ci_high, ..mean }, prompts })
+}
+
+/// The mean of the first (prompt, value) observations less that of the second: the mean, over the prompts that both have, of the
+/// difference of their means there, with Student's 95% interval. Nothing with fewer than 2 such prompts.
+pub fn paired_means(first: &[(usize, f64)], second: &[(usize, f64)]) -> Option<PairedDifference> {
+    let (first, second) = (means_by_prompt(first), means_by_prompt(second));
+    let shared = first.iter().filter_map(|(prompt, value)| Some((*prompt, value - second.get(prompt)?)));
     let mean = clustered_mean(shared);
     let prompts = mean.clusters;
     if prompts < 2 {
         return None;
     }
-    let squared = NORMAL.powi(2);
-    let half = if mean.se < 1e-9 { squared / (prompts as f64 + squared) } else { student(prompts - 1) * mean.se };
-    let (ci_low, ci_high) = ((mean.mean - half).max(-1.0), (mean.mean + half).min(1.0));
-    Some(PairedDifference { estimate: Estimate { value: mean.mean, se: mean.se, ci_low, ci_high }, prompts })
+    let half = student(prompts - 1) * mean.se;
+    let estimate = Estimate { value: mean.mean, se: mean.se, ci_low: mean.mean - half, ci_high: mean.mean + half };
+    Some(PairedDifference { estimate, prompts })
 }
 
-/// The mean score of each prompt's pairs.
-fn scores_by_prompt(pairs: &[JudgedPair]) -> BTreeMap<usize, f64> {
+/// The mean value of each prompt.
+fn means_by_prompt(observations: &[(usize, f64)]) -> BTreeMap<usize, f64> {
     let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
-    for pair in pairs {
-        let (sum, count) = sums.entry(pair.prompt).or_default();
-        *sum += pair.score();
+    for (prompt, value) in observations {
+        let (sum, count) = sums.entry(*prompt).or_default();
+        *sum += value;
         *count += 1.0;
     }
     sums.into_iter().map(|(prompt, (sum, count))| (prompt, sum / count)).collect()
@@ -93,6 +103,19 @@ mod tests {
         assert!((difference.estimate.ci_low - (0.25 - 3.182 * se)).abs() < 1e-12, "{difference:?}");
         assert_eq!(difference.estimate.ci_high, 1.0);
         assert!(!difference.is_resolved());
+    }
+
+    #[test]
+    fn differences_of_means_are_paired_by_prompt() {
+        let first = [(0, 5.0), (0, 7.0), (1, 2.0), (2, 9.0), (9, 50.0)];
+        let second = [(0, 4.0), (1, 1.0), (2, 5.0), (8, -50.0)];
+        let PairedDifference { estimate, prompts } = paired_means(&first, &second).expect("a difference");
+        // By prompt: 2, 1, 4; their mean is 7/3, their variance 7/3, Student's t(2) 4.303.
+        let se = (7.0f64 / 9.0).sqrt();
+        assert_eq!(prompts, 3);
+        assert!((estimate.value - 7.0 / 3.0).abs() < 1e-12 && (estimate.se - se).abs() < 1e-12);
+        assert!((estimate.ci_high - estimate.value - 4.303 * se).abs() < 1e-3);
+        assert_eq!(paired_means(&first, &second[3..]), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use agreement::{Agreement, AgreementRow, Kappa, Rating, Sides, agreement, ag
 pub use best_of_n::{best_of_n, kl_bound};
 pub use bootstrap::{Estimate, Resamples};
 pub use calibration::{Calibration, CorrectedRate, calibrate};
-pub use comparison::{PairedDifference, paired_difference, resolvable};
+pub use comparison::{PairedDifference, paired_difference, paired_means, resolvable};
 pub use degenerate::degenerate;
 pub use frontier::{Frontier, Point};
 pub use hierarchical::{AcrossSeeds, across_seeds};

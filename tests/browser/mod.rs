@@ -10,12 +10,23 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The browser: `DPO_LAB_CHROMIUM`, or the first that the path has.
-pub fn installed() -> Option<PathBuf> {
+fn installed() -> Option<PathBuf> {
     let named = std::env::var_os("DPO_LAB_CHROMIUM").map(PathBuf::from);
     let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     let names = ["chromium", "chromium-browser", "google-chrome"];
     named
         .or_else(|| names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file()))
+}
+
+/// The browser; without one the reason that a test is skipped is told.
+pub fn browser_or_skip() -> Option<PathBuf> {
+    let browser = installed();
+    if browser.is_none() {
+        // Past the test runner's capture: a skipped test is always told.
+        let why = "skipped: chromium is not installed; apt-get install chromium, or name one in DPO_LAB_CHROMIUM";
+        let _ = writeln!(std::io::stderr(), "{why}");
+    }
+    browser
 }
 
 /// One page of a running browser.
@@ -144,6 +155,26 @@ impl Page {
     pub fn picture(&mut self) -> String {
         self.call("Page.captureScreenshot", json!({}))["data"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// What the page complained of, and the addresses it asked for beyond its own.
+pub fn complaints(page: &Page, address: &str) -> Vec<String> {
+    let told = ["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.requestWillBeSent"];
+    let asked = |event: &Value| event["params"]["request"]["url"].as_str().unwrap_or_default().to_owned();
+    let own = |url: &str| url == address || url.starts_with("blob:");
+    let bad = page.events.iter().filter(|event| told.iter().any(|method| event["method"] == *method) && !own(&asked(event)));
+    bad.map(ToString::to_string).collect()
+}
+
+/// The bytes of a base64 text without line breaks.
+pub fn from_base64(text: &str) -> Vec<u8> {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let six = text.bytes().filter_map(|letter| digits.iter().position(|&digit| digit == letter)).collect::<Vec<_>>();
+    let three = six.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, six| bits << 6 | six) << (6 * (4 - four.len()));
+        [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8].into_iter().take(four.len() * 6 / 8)
+    });
+    three.collect()
 }
 
 impl Drop for Page {
