@@ -40,7 +40,7 @@ impl Show {
         say!("{}", past.run);
         let folder = past.folder.display().to_string();
         let mut head = vec![["study", &past.study], ["state", &state], ["folder", &folder]];
-        let model = model(&past, &found, store.as_ref());
+        let model = model(&past, &found);
         head.extend(model.iter().map(|model| ["model", model.as_str()]));
         print(2, &head);
         let Some(provenance) = &past.provenance else {
@@ -90,11 +90,10 @@ fn standing(stage: &StageRecord, store: Option<&Store>) -> &'static str {
     }
 }
 
-/// Where the trained model is.
-fn model(past: &PastRun, found: &Found, store: Option<&Store>) -> Option<String> {
-    let artifacts = past.artifacts.as_ref()?;
-    let there = store?.state(artifacts.segments.last()?) == State::Present;
-    there.then_some(found.results.join(artifacts.policy.as_ref()?).display().to_string())
+/// Where the trained model is, if its weights were kept.
+fn model(past: &PastRun, found: &Found) -> Option<String> {
+    let folder = found.results.join(past.artifacts.as_ref()?.policy.as_ref()?);
+    folder.is_dir().then(|| folder.display().to_string())
 }
 
 fn settings(provenance: &Provenance) {

@@ -29,6 +29,7 @@ pub fn settings(study: &Study, run: &Run) -> Value {
         "reward_model": study.reward_model.as_ref().map(|it| merged([json!(it.optimisation), json!(it.size)])),
         "evaluation": study.evaluation,
         "judge": judges,
+        "training": { "keep": study.keep },
         "method": { run.method.name(): method },
     });
     drop_nulls(&mut all);
