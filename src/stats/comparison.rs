@@ -30,7 +30,10 @@ impl PairedDifference {
 /// Where all prompts have the same difference, no variance can be seen. The interval's half-width is then z^2 / (m + z^2) for m
 /// prompts, that of m pairs without a discordant one (Tango 1998).
 pub fn paired_difference(first: &[JudgedPair], second: &[JudgedPair]) -> Option<PairedDifference> {
-    let scores = |pairs: &[JudgedPair]| pairs.iter().map(|pair| (pair.prompt, pair.score())).collect::<Vec<_>>();
+    let scores = |pairs: &[JudgedPair]| {
+        let scores: Vec<(usize, f64)> = pairs.iter().map(|pair| (pair.prompt, pair.score())).collect();
+        by_prompt(&scores).into_iter().map(|(prompt, (sum, count))| (prompt, sum / count as f64)).collect::<Vec<_>>()
+    };
     let PairedDifference { estimate: mean, prompts } = paired_means(&scores(first), &scores(second))?;
     let squared = NORMAL.powi(2);
     let half = if mean.se < 1e-9 { squared / (prompts as f64 + squared) } else { student(prompts - 1) * mean.se };
@@ -38,12 +41,18 @@ pub fn paired_difference(first: &[JudgedPair], second: &[JudgedPair]) -> Option<
     Some(PairedDifference { estimate: Estimate { ci_low, ci_high, ..mean }, prompts })
 }
 
-/// The mean of the first (prompt, value) observations less that of the second: the mean, over the prompts that both have, of the
-/// difference of their means there, with Student's 95% interval. Nothing with fewer than 2 such prompts.
+/// The mean of the first (prompt, value) observations less that of the second, over the prompts that both have, with Student's 95%
+/// interval over prompts. Where both have as many observations of every prompt, observations weigh the same, so that it is the
+/// difference of the two means; prompts do otherwise. Nothing with fewer than 2 such prompts.
 pub fn paired_means(first: &[(usize, f64)], second: &[(usize, f64)]) -> Option<PairedDifference> {
-    let (first, second) = (means_by_prompt(first), means_by_prompt(second));
-    let shared = first.iter().filter_map(|(prompt, value)| Some((*prompt, value - second.get(prompt)?)));
-    let mean = clustered_mean(shared);
+    let (first, second) = (by_prompt(first), by_prompt(second));
+    let shared = || first.iter().filter_map(|(prompt, one)| Some((*prompt, *one, *second.get(prompt)?)));
+    let alike = shared().all(|(_, one, other)| one.1 == other.1);
+    let difference = |(prompt, one, other): (usize, (f64, usize), (f64, usize))| {
+        let mean = |(sum, count): (f64, usize)| sum / count as f64;
+        std::iter::repeat_n((prompt, mean(one) - mean(other)), if alike { one.1 } else { 1 })
+    };
+    let mean = clustered_mean(shared().flat_map(difference));
     let prompts = mean.clusters;
     if prompts < 2 {
         return None;
@@ -53,15 +62,15 @@ pub fn paired_means(first: &[(usize, f64)], second: &[(usize, f64)]) -> Option<P
     Some(PairedDifference { estimate, prompts })
 }
 
-/// The mean value of each prompt.
-fn means_by_prompt(observations: &[(usize, f64)]) -> BTreeMap<usize, f64> {
-    let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+/// Sum and number of each prompt's values.
+fn by_prompt(observations: &[(usize, f64)]) -> BTreeMap<usize, (f64, usize)> {
+    let mut sums: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
     for (prompt, value) in observations {
         let (sum, count) = sums.entry(*prompt).or_default();
         *sum += value;
-        *count += 1.0;
+        *count += 1;
     }
-    sums.into_iter().map(|(prompt, (sum, count))| (prompt, sum / count)).collect()
+    sums
 }
 
 /// The smallest true difference that a 95% interval over so many prompts leaves 0 out of in 80% of studies:
@@ -116,6 +125,10 @@ mod tests {
         assert!((estimate.value - 7.0 / 3.0).abs() < 1e-12 && (estimate.se - se).abs() < 1e-12);
         assert!((estimate.ci_high - estimate.value - 4.303 * se).abs() < 1e-3);
         assert_eq!(paired_means(&first, &second[3..]), None);
+        // As many observations on both sides: 2/3 and 0.
+        let (first, second) = ([(0, 1.0), (0, 1.0), (1, 0.0)], [(0, 0.0), (0, 0.0), (1, 0.0)]);
+        let mean = paired_means(&first, &second).map(|difference| difference.estimate.value);
+        assert!(mean.is_some_and(|mean| (mean - 2.0 / 3.0).abs() < 1e-12));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The story of a small study: run, rerun, edit, damage, kill, and two at once. Its models are too small to learn
 //! anything; what is tested is that work is kept, redone where it must be, and always gives the same numbers.
 
+mod afterwards;
 mod corpora;
 mod judging;
 mod kills;
