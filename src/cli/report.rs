@@ -49,7 +49,7 @@ impl Report {
                 if complete { "cached".to_owned() } else { "cancelled".to_owned() }
             };
             let written =
-                crate::report::write(&prepared.study, &prepared.plan, &prepared.to_save, &store, &prepared.folder, &status)?;
+                crate::report::write(&prepared.study, &prepared.plan, &prepared.to_save(), &store, &prepared.folder, &status)?;
             say!("{}", written.page.display());
         }
         Ok(worst)

@@ -111,7 +111,7 @@ impl<'a> Executor<'a> {
         }
         if pending > 0 {
             // `show` can tell of a run before it is finished.
-            report::write_provenance(&prepared.study, &prepared.plan, &prepared.to_save, store, &prepared.folder)?;
+            report::write_provenance(&prepared.study, &prepared.plan, &prepared.to_save(), store, &prepared.folder)?;
         }
         let mut progress = Progress::new(name, pending, verbosity);
         let local = Local {

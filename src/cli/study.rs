@@ -103,7 +103,7 @@ fn no_device(device: &str) -> Error {
 
 impl Prepared {
     /// plan.json as a run would write it.
-    fn to_save(&self) -> Saved {
+    pub fn to_save(&self) -> Saved {
         Saved {
             study: self.study.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
