@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("data", &[]),
-    ("exec", &["plan", "store"]),
+    ("exec", &["plan", "spec", "store"]),
     ("hub", &[]),
     ("methods", &["spec"]),
     ("human", &["judges", "stats"]),

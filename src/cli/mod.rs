@@ -3,9 +3,11 @@
 mod bench;
 mod bill;
 mod calibrate;
+mod cancel;
 mod check;
 mod classify;
 mod compare;
+mod cluster;
 mod completions;
 mod data;
 mod export;
@@ -55,6 +57,8 @@ enum Verb {
     Check(check::Check),
     /// Say how far studies are; with --verify, read every artifact in full
     Status(status::Status),
+    /// End what is left of a study's Slurm jobs
+    Cancel(cancel::Cancel),
     /// Draw a study's tables, figures and report again from the store
     Report(report::Report),
     /// Show one run: its values, its results, its artifacts, and how it came about
@@ -171,6 +175,7 @@ pub fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Plan(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
+        Verb::Cancel(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),

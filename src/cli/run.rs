@@ -1,11 +1,13 @@
 //! `dpo-lab run`
 
 use super::bill;
+use super::cluster::{Cluster, Slurm};
 use super::keep;
 use super::model::downloads;
 use super::study::{Prepared, Redo, prepare, redo, save_plan};
 use super::{Execution, StudyArguments, Voice};
 use crate::error::{Error, Exit, Result};
+use crate::exec::slurm::Ended;
 use crate::exec::{self, Interrupts, Local, Outcome, Progress, Schedule, Slots, Verbosity};
 use crate::judges::Subject;
 use crate::plan::{RunPlan, Stage};
@@ -28,11 +30,14 @@ pub(super) struct Run {
     #[command(flatten)]
     execution: Execution,
     #[command(flatten)]
+    cluster: Cluster,
+    #[command(flatten)]
     voice: Voice,
 }
 
 impl Run {
     pub(super) fn run(self) -> Result<Exit> {
+        let slurm = self.cluster.slurm(self.execution)?;
         // All files are checked before the first of them starts.
         let mut bars = downloads();
         let mut prepared = Vec::new();
@@ -50,9 +55,12 @@ impl Run {
         let mut worst = Exit::Done;
         for study in &prepared {
             let wanted = self.wanted(study);
-            let executor = Executor::new(&self.study, self.execution, self.voice, &interrupts);
-            if executor.run(study, &store, &wanted)? == Exit::StagesFailed {
-                worst = Exit::StagesFailed;
+            let mut executor = Executor::new(&self.study, self.execution, self.voice, &interrupts);
+            executor.slurm = slurm.as_ref();
+            match executor.run(study, &store, &wanted)? {
+                Exit::StagesFailed => worst = Exit::StagesFailed,
+                Exit::Interrupted => return Ok(Exit::Interrupted),
+                _ => {}
             }
         }
         Ok(worst)
@@ -80,12 +88,14 @@ pub(super) struct Executor<'a> {
     execution: Execution,
     verbosity: Verbosity,
     interrupts: &'a Interrupts,
+    /// Where stages are handed over instead.
+    slurm: Option<&'a Slurm>,
 }
 
 impl<'a> Executor<'a> {
     /// As somebody typed it.
     pub fn new(study: &'a StudyArguments, execution: Execution, voice: Voice, interrupts: &'a Interrupts) -> Self {
-        Executor { study, execution, verbosity: voice.verbosity(), interrupts }
+        Executor { study, execution, verbosity: voice.verbosity(), interrupts, slurm: None }
     }
 
     /// Runs the wanted stages of a study that are not in the store, and draws its report.
@@ -122,7 +132,18 @@ impl<'a> Executor<'a> {
             interrupts: self.interrupts,
             finished: &mut |_| (),
         };
-        let ran = exec::run(local, &mut schedule, &mut progress);
+        let ran = match self.slurm {
+            None => exec::run(local, &mut schedule, &mut progress),
+            Some(slurm) => {
+                let results = &self.study.results.results;
+                let ended = slurm.run(prepared, results, &mut schedule, store, &mut progress, self.interrupts);
+                match ended.inspect_err(|_| progress.end())? {
+                    Ended::Finished => Ok(()),
+                    Ended::Detached => return Ok(Exit::Done),
+                    Ended::Interrupted => return Ok(Exit::Interrupted),
+                }
+            }
+        };
         progress.end();
         let drawn = if up_to_date {
             Ok(())

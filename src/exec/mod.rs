@@ -5,6 +5,7 @@ mod local;
 mod progress;
 mod schedule;
 mod slots;
+pub mod slurm;
 mod worker;
 
 pub use interrupts::Interrupts;

@@ -1,5 +1,6 @@
 //! Reads an experiment file: what was written becomes what is meant, here and nowhere else.
 
+use super::executor::executors;
 use super::judging;
 use super::run::{Run, TrainingData, TrainingSize};
 use super::source::{Problem, Sources, Span};
@@ -135,6 +136,7 @@ fn assemble(
     let (evaluation, at) = tree::take_table(&mut tables, "evaluation")?;
     let evaluation = tree::read(evaluation, at.unwrap_or(whole.clone()))?;
     let judges = judging::judges(&mut tables, problems)?;
+    let executors = executors(&mut tables)?;
     let (mut training, training_at) = tree::take_table(&mut tables, "training")?;
     let keep = scalar(&mut training, "keep")?;
     let (sweep_table, _) = tree::take_table(&mut tables, "sweep")?;
@@ -153,6 +155,7 @@ fn assemble(
             "training",
             "method",
             "evaluation",
+            "executor",
             "judge",
             "also_judge",
             "sweep",
@@ -168,7 +171,7 @@ fn assemble(
     }
     let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward());
     let reward_model = (has_reward_model || needs_reward).then_some(reward_model);
-    let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, judges, keep, runs, deviations };
+    let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, judges, keep, runs, executors, deviations };
     validate::study(&study, &everything, problems);
     Ok(study)
 }

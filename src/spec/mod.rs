@@ -1,5 +1,6 @@
 //! The experiment file: TOML with places, `extends`, `--set` and sweep axes on one side, a typed [`Study`] on the other.
 
+mod executor;
 mod judging;
 mod load;
 mod paper;
@@ -15,6 +16,7 @@ mod validate;
 mod validate_judging;
 mod validate_training;
 
+pub use executor::{Executors, Slurm};
 pub use judging::{Baseline, Judge, JudgeFile, load_judges};
 pub use load::{Loaded, load};
 pub use run::*;

@@ -1,5 +1,6 @@
 //! A study as it is meant: every value typed, every sweep expanded, nothing left to default.
 
+use super::executor::Executors;
 use super::judging::{Baseline, Judge};
 use super::run::Run;
 use super::tasks::Task;
@@ -31,6 +32,8 @@ pub struct Study {
     pub keep: Keep,
     /// One entry a run, in the order of the file.
     pub runs: Vec<Run>,
+    /// What is asked of the place where stages run.
+    pub executors: Executors,
     /// Values that depart from the paper, as the file's `# paper:` comments mark them.
     pub deviations: Vec<Deviation>,
 }

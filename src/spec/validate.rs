@@ -1,5 +1,6 @@
 //! Values that have the right type but cannot work: ranges, and what does not go together.
 
+use super::executor;
 use super::run::{Reference, SamplesFrom};
 use super::source::{Problem, Span};
 use super::study::Study;
@@ -68,6 +69,7 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     );
     evaluation(study, &mut check);
     validate_judging::judging(study, &mut check);
+    executor::validate(study, &mut check);
 }
 
 /// Longest prompt and answer of the built-in worlds in tokens, each with its start or end token.

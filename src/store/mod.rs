@@ -126,7 +126,12 @@ impl Store {
 
     /// The folder where an artifact is made.
     pub fn work(&self, key: &Key) -> WorkFolder {
-        WorkFolder::new(self.root.join("work").join(&key.0))
+        WorkFolder::new(self.works().join(&key.0))
+    }
+
+    /// The folder of all of these.
+    pub fn works(&self) -> PathBuf {
+        self.root.join("work")
     }
 
     /// Whether an artifact can be used; unchanged files are not read.

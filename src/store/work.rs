@@ -115,6 +115,17 @@ impl WorkFolder {
         serde_json::from_slice(&fs::read(self.path.join("status.json")).ok()?).ok()
     }
 
+    /// Removes what an earlier attempt said and printed, so that nobody takes it for the next one's. Checkpoints stay.
+    pub fn forget(&self) -> Result<()> {
+        for path in [self.path.join("status.json"), self.log()] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing("remove", &path),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the stage for this process, waiting for another that has it; fails with [`Error::Interrupted`] when `stop` is set
     /// meanwhile.
     pub fn lock(&self, stop: &AtomicBool, waiting: impl FnOnce()) -> Result<Lock> {
