@@ -32,4 +32,5 @@ pub mod stages;
 pub mod stats;
 pub mod store;
 pub mod tasks;
+pub mod tracking;
 pub mod train;

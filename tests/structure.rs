@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "bench", "data", "exec", "hub", "human", "judges", "models", "ops", "plan", "report", "resolve", "spec", "stages",
-            "stats", "store", "tasks", "train",
+            "stats", "store", "tasks", "tracking", "train",
         ],
     ),
     ("data", &[]),
@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("store", &[]),
     ("tasks", &["data", "models", "resolve", "spec", "stats"]),
+    ("tracking", &["methods", "plan", "report", "resolve", "spec", "stages", "stats", "store"]),
     ("train", &["methods", "models", "ops", "report", "spec"]),
 ];
 

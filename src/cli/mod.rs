@@ -17,6 +17,7 @@ mod human;
 mod judge;
 mod keep;
 mod logs;
+mod look;
 mod model;
 mod output;
 mod plan;

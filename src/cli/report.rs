@@ -6,6 +6,7 @@ use super::study::prepare;
 use crate::error::{Exit, Result};
 use crate::resolve::Fetch;
 use crate::store::{Key, State, Store};
+use crate::tracking::{Standing, Trackers};
 use clap::Args;
 use std::collections::BTreeSet;
 
@@ -51,6 +52,10 @@ impl Report {
             let written =
                 crate::report::write(&prepared.study, &prepared.plan, &prepared.to_save(), &store, &prepared.folder, &status)?;
             say!("{}", written.page.display());
+            let warn = Box::new(|text: &str| tell!("{text}"));
+            if let Some(trackers) = Trackers::new(&prepared.study, &prepared.plan, &store, prepared.folder.clone(), warn) {
+                trackers.finish(|run| (status(run) == "cached").then_some(Standing::Finished));
+            }
         }
         Ok(worst)
     }

@@ -15,6 +15,7 @@ use crate::report::{self, Written};
 use crate::resolve::Fetch;
 use crate::spec::Judge;
 use crate::store::{Key, State, Store};
+use crate::tracking::{Follower, Standing, Trackers};
 use clap::Args;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -124,13 +125,16 @@ impl<'a> Executor<'a> {
             report::write_provenance(&prepared.study, &prepared.plan, &prepared.to_save(), store, &prepared.folder)?;
         }
         let mut progress = Progress::new(name, pending, verbosity);
+        let say = Box::new(progress.speaker());
+        let trackers = Trackers::new(&prepared.study, &prepared.plan, store, prepared.folder.clone(), say);
+        let follower = trackers.map(Follower::start);
         let local = Local {
             store,
             results: &self.study.results.results,
             slots: Slots::new(&prepared.devices, self.execution.jobs.map(|jobs| jobs as usize), exec::cores()),
             checkpoint_every: self.execution.checkpoint_minutes,
             interrupts: self.interrupts,
-            finished: &mut |_| (),
+            finished: &mut |stage| follower.iter().for_each(|follower| follower.finished(&stage.key)),
         };
         let ran = match self.slurm {
             None => exec::run(local, &mut schedule, &mut progress),
@@ -145,6 +149,7 @@ impl<'a> Executor<'a> {
             }
         };
         progress.end();
+        let trackers = follower.and_then(Follower::stop);
         let drawn = if up_to_date {
             Ok(())
         } else if ran.is_err() && keeps_old_tables(prepared, store) {
@@ -153,6 +158,9 @@ impl<'a> Executor<'a> {
         } else {
             draw(prepared, &schedule, store, quiet).and_then(|written| keep::thin(prepared, store, &written.best, quiet))
         };
+        if let Some(trackers) = trackers {
+            trackers.finish(|run| Some(standing(&run_status(prepared, &schedule, run))));
+        }
         ran?;
         let failed: Vec<(&Stage, &Outcome)> = schedule
             .stages()
@@ -264,6 +272,15 @@ fn of_run(run: &RunPlan, schedule: &Schedule) -> &'static str {
         "cached"
     } else {
         "done"
+    }
+}
+
+/// A run's status as trackers say it.
+fn standing(status: &str) -> Standing {
+    match status {
+        "done" | "cached" => Standing::Finished,
+        "failed" | "skipped" => Standing::Failed,
+        _ => Standing::Killed,
     }
 }
 

@@ -42,6 +42,17 @@ impl Progress {
         Progress { bars, study: bar, running: HashMap::new(), verbosity, total, finished: 0 }
     }
 
+    /// Lets another thread say something, however little else is said.
+    pub fn speaker(&self) -> impl Fn(&str) + Send + use<> {
+        let bars = self.bars.clone();
+        move |text| match &bars {
+            Some(bars) => {
+                let _ = bars.println(text);
+            }
+            None => tell!("{text}"),
+        }
+    }
+
     /// A stage starts.
     pub fn started(&mut self, key: &Key, label: &str) {
         let bar = match &self.bars {

@@ -36,4 +36,6 @@ pub use collect::calibration_file;
 pub use compare::{Comparison, Difference, Number, compare};
 pub use past::{PastRun, statuses};
 pub use provenance::{Build, Datum, Provenance, StageRecord, write as write_provenance};
+pub use tables::frontier_row;
+pub use win_rates::pairs;
 pub use write::{Written, write};

@@ -21,7 +21,8 @@ pub fn frontier(collection: &Collection<'_>) -> Vec<FrontierRow> {
     .collect()
 }
 
-fn frontier_row(run: &Run, step: u64, temperature: f64, samples: &[EvaluatedSample]) -> FrontierRow {
+/// One row of frontier.csv: the mean over every completion of a checkpoint, drawn at one temperature.
+pub fn frontier_row(run: &Run, step: u64, temperature: f64, samples: &[EvaluatedSample]) -> FrontierRow {
     let mean = |of: &dyn Fn(&EvaluatedSample) -> f64| clustered_mean(samples.iter().map(|sample| (sample.prompt, of(sample))));
     let sum = |of: &dyn Fn(&EvaluatedSample) -> f64| samples.iter().map(of).sum::<f64>();
     let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };

@@ -137,6 +137,8 @@ fn assemble(
     let evaluation = tree::read(evaluation, at.unwrap_or(whole.clone()))?;
     let judges = judging::judges(&mut tables, problems)?;
     let executors = executors(&mut tables)?;
+    let (tracking, at) = tree::take_table(&mut tables, "tracking")?;
+    let tracking = tree::read(tracking, at.unwrap_or(whole.clone()))?;
     let (mut training, training_at) = tree::take_table(&mut tables, "training")?;
     let keep = scalar(&mut training, "keep")?;
     let (sweep_table, _) = tree::take_table(&mut tables, "sweep")?;
@@ -159,6 +161,7 @@ fn assemble(
             "judge",
             "also_judge",
             "sweep",
+            "tracking",
         ];
         return Err(Problem::at(key.span(), format!("unknown key `{}`", key.get_ref()))
             .hint(tree::nearest(key.get_ref(), KNOWN))
@@ -171,7 +174,9 @@ fn assemble(
     }
     let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward());
     let reward_model = (has_reward_model || needs_reward).then_some(reward_model);
-    let study = Study { name, seed, model, base, sft, task, reward_model, evaluation, judges, keep, runs, executors, deviations };
+    let study = Study {
+        name, seed, model, base, sft, task, reward_model, evaluation, judges, keep, tracking, runs, executors, deviations,
+    };
     validate::study(&study, &everything, problems);
     Ok(study)
 }

@@ -4,6 +4,7 @@ use super::executor::Executors;
 use super::judging::{Baseline, Judge};
 use super::run::Run;
 use super::tasks::Task;
+use super::tracking::Tracking;
 use crate::models::Lora;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub struct Study {
     pub judges: Vec<Judge>,
     /// Whose weights stay once a run is complete.
     pub keep: Keep,
+    /// Where its numbers can be watched.
+    pub tracking: Tracking,
     /// One entry a run, in the order of the file.
     pub runs: Vec<Run>,
     /// What is asked of the place where stages run.

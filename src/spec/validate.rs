@@ -6,8 +6,8 @@ use super::source::{Problem, Span};
 use super::study::Study;
 use super::tasks::{Dialogue, Labelling, Labels, Oracle, Reward, Sentiment, Summarisation, Task};
 use super::tree::{self, Table};
-use super::validate_judging;
 use super::validate_training::optimisation;
+use super::{tracking, validate_judging};
 use crate::methods::{Examples, Role};
 
 /// Checks a whole study; `tables` says where each key was written.
@@ -70,6 +70,7 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     evaluation(study, &mut check);
     validate_judging::judging(study, &mut check);
     executor::validate(study, &mut check);
+    tracking::tracking(study, &mut check);
 }
 
 /// Longest prompt and answer of the built-in worlds in tokens, each with its start or end token.

@@ -6,6 +6,8 @@ mod corpora;
 mod judging;
 mod kills;
 mod methods;
+mod tracking;
+mod watching;
 
 use std::fs;
 use std::path::PathBuf;
