@@ -10,8 +10,10 @@ mod compare;
 mod cluster;
 mod completions;
 mod data;
+mod estimate;
 mod export;
 mod find;
+mod forecast;
 mod gc;
 mod human;
 mod judge;
@@ -30,6 +32,7 @@ mod stage;
 mod status;
 mod study;
 mod table;
+mod units;
 
 use crate::error::{Exit, Result};
 use crate::exec::Verbosity;

@@ -2,14 +2,22 @@
 
 use super::StudyArguments;
 use super::bill::{Bill, bills};
+use super::estimate;
+use super::forecast::{Forecast, Row, Totals};
 use super::study::{Prepared, prepare, reasons};
+use super::units::{bytes, fitted, short, time};
 use crate::error::{Exit, Result};
-use crate::plan::Kind;
+use crate::exec::{self, Slots};
+use crate::plan::cost::Ahead;
 use crate::resolve::Fetch;
 use crate::store::Store;
 use clap::Args;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Columns of a terminal that every line fits.
+const WIDTH: usize = 120;
+/// Columns of a stage's name.
+const NAME: usize = 46;
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -18,6 +26,9 @@ pub(super) struct Plan {
     file: PathBuf,
     #[command(flatten)]
     study: StudyArguments,
+    /// Stages at once, as for `run`; one for each core, or each GPU, unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -27,48 +38,37 @@ impl Plan {
     pub(super) fn run(self) -> Result<Exit> {
         let prepared = prepare(&self.file, &self.study, Fetch::No)?;
         let store = Store::open(&self.study.results.results)?;
-        let seconds = measured(&store);
-        let rows: Vec<(String, Kind, String, Option<String>)> = reasons(&prepared, &store, &self.study.force)
-            .into_iter()
-            .map(|(index, _, why)| {
-                let stage = &prepared.plan.stages[index];
-                (stage.label.clone(), stage.work.kind(), stage.key.short().to_owned(), why)
-            })
-            .collect();
+        let costs = estimate::of(&prepared, &store);
+        let rates = estimate::rates(&prepared, &store, &costs);
+        let slots = Slots::new(&prepared.devices, self.jobs.map(|jobs| jobs as usize), exec::cores());
+        let ahead = Ahead { jobs: slots.count(), cores: exec::cores() };
+        let reasons = reasons(&prepared, &store, &self.study.force);
+        let forecast = Forecast::of(&prepared, reasons, &costs, &rates, ahead, |key| estimate::left(&store, key));
         let selected = prepared.wanted();
         let wanted: Vec<_> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
         let bills = bills(&prepared, &store, &wanted)?;
-        let to_run = rows.iter().filter(|(.., why)| why.is_some()).count();
-        let time: Option<f64> = rows.iter().filter(|(.., why)| why.is_some()).map(|(_, kind, ..)| seconds.get(kind)).sum();
+        let memory = estimate::machine_memory();
         if self.json {
-            let stages: Vec<serde_json::Value> = rows
-                .iter()
-                .map(|(label, kind, key, why)| serde_json::json!({ "stage": label, "kind": kind, "key": key, "cached": why.is_none(), "why": why }))
-                .collect();
             let plan = serde_json::json!({
-                "study": prepared.study.name, "runs": prepared.selected, "stages": stages, "to_run": to_run,
-                "worker_seconds": time, "unresolved": prepared.resolved.unresolved(), "judges": bills.iter().map(Bill::json).collect::<Vec<_>>(),
-                "resolvable_win_rate_difference": resolvable(&prepared),
+                "study": prepared.study.name, "runs": prepared.selected, "stages": forecast.rows.iter().map(Row::json).collect::<Vec<_>>(),
+                "to_run": forecast.totals.stages, "worker_seconds": forecast.totals.complete.then_some(forecast.totals.work),
+                "totals": forecast.totals.json(memory), "unresolved": prepared.resolved.unresolved(),
+                "judges": bills.iter().map(Bill::json).collect::<Vec<_>>(), "resolvable_win_rate_difference": resolvable(&prepared),
             });
             say!("{plan:#}");
             return Ok(Exit::Done);
         }
-        for (label, _, key, why) in &rows {
-            say!("{key}  {label:<52} {}", why.as_deref().map_or("cached".to_owned(), |why| format!("will run: {why}")));
-        }
+        print_rows(&forecast.rows);
+        let (stages, totals) = (forecast.rows.len(), &forecast.totals);
         say!(
-            "\n{}: {} runs, {} stages, {} cached, {to_run} to run",
+            "\n{}: {} runs, {stages} stages, {} cached, {} to run",
             prepared.study.name,
             prepared.selected.len(),
-            rows.len(),
-            rows.len() - to_run
+            stages - totals.stages,
+            totals.stages
         );
-        match time {
-            _ if to_run == 0 => {}
-            Some(time) => {
-                say!("about {time:.0} s of work in all, by what such stages took here before, shared among the workers")
-            }
-            None => say!("time unknown: some kinds of stages were never run here"),
+        if totals.stages > 0 {
+            print_totals(totals, memory);
         }
         bills.iter().for_each(|bill| say!("{}", bill.line()));
         if let Some(least) = resolvable(&prepared) {
@@ -82,20 +82,77 @@ impl Plan {
     }
 }
 
+/// One line a stage; a reason that is too long for it stands below.
+fn print_rows(rows: &[Row]) {
+    let name = rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0).clamp("stage".len(), NAME);
+    let header = ["tokens", "FLOPs", "time", "memory", "disk"];
+    let line = |key: &str, label: &str, cells: [String; 5]| {
+        let [tokens, flops, time, memory, disk] = cells;
+        format!("{key:<8}  {:<name$}  {tokens:>6}  {flops:>6}  {time:>7}  {memory:>7}  {disk:>7}", fitted(label, name))
+    };
+    say!("{}", line("key", "stage", header.map(str::to_owned)));
+    for row in rows {
+        let none = |number: f64| if number > 0.0 { short(number) } else { String::new() };
+        let takes = match (&row.why, row.seconds) {
+            (None, _) => String::new(),
+            (Some(_), Some(seconds)) => time(seconds),
+            (Some(_), None) => "unknown".to_owned(),
+        };
+        let cost = &row.cost;
+        let cells = [none(cost.tokens), none(cost.flops), takes, bytes(cost.peak_memory as f64), bytes(cost.disk as f64)];
+        let line = line(&row.key, &row.label, cells);
+        let rest = if row.left < 1.0 { format!("{:.0}% left; ", 100.0 * row.left) } else { String::new() };
+        let state = row.why.as_ref().map_or("cached".to_owned(), |why| format!("will run: {rest}{why}"));
+        if line.chars().count() + 2 + state.chars().count() <= WIDTH {
+            say!("{line}  {state}");
+        } else {
+            say!("{line}");
+            wrapped(&state, WIDTH - 10).iter().for_each(|part| say!("{:10}{part}", ""));
+        }
+    }
+}
+
+/// Lines of whole words, where these are no longer than a line.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn print_totals(totals: &Totals, memory: Option<f64>) {
+    say!("{} tokens, {} floating-point operations", short(totals.tokens), short(totals.flops));
+    let (wall, work) = (time(totals.wall), time(totals.work));
+    let jobs = totals.jobs;
+    if totals.complete {
+        say!("about {wall} with --jobs {jobs}, {work} of work in all, by what such stages took here before");
+    } else if totals.work > 0.0 {
+        say!("at least {wall} with --jobs {jobs}, {work} of work in all: some kinds of stages were never run here");
+    } else {
+        say!("time unknown: some kinds of stages were never run here");
+    }
+    say!("{} of disk", bytes(totals.disk));
+    let needs =
+        format!("{} of memory for the largest stage, {} for {jobs} at once", bytes(totals.peak_memory), bytes(totals.at_once));
+    match memory {
+        Some(all) if totals.peak_memory > all => {
+            say!("warning: {needs}, and this machine has {}: lower batches, or raise gradient_accumulation_steps", bytes(all));
+        }
+        Some(all) if totals.at_once > all => say!("warning: {needs}, and this machine has {}: lower --jobs", bytes(all)),
+        Some(all) => say!("{needs}, of {}", bytes(all)),
+        None => say!("{needs}"),
+    }
+}
+
 /// The difference of a win rate from 1/2 that the study's prompts can resolve; nothing without judges.
 fn resolvable(prepared: &Prepared) -> Option<f64> {
     // A score of 0 or 1 deviates by 1/2, and one with ties by less.
     (!prepared.study.judges.is_empty()).then(|| crate::stats::resolvable(prepared.study.evaluation.prompts, 0.5))
-}
-
-/// Mean seconds of each kind of stage in the store.
-fn measured(store: &Store) -> BTreeMap<Kind, f64> {
-    let mut sums: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
-    for manifest in store.keys().iter().filter_map(|key| store.manifest(key)) {
-        if let Ok(kind) = serde_json::from_value::<Kind>(serde_json::Value::String(manifest.kind)) {
-            let entry = sums.entry(kind).or_default();
-            *entry = (entry.0 + manifest.record.seconds, entry.1 + 1.0);
-        }
-    }
-    sums.into_iter().map(|(kind, (seconds, count))| (kind, seconds / count)).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::bill;
 use super::cluster::{Cluster, Slurm};
+use super::estimate;
 use super::keep;
 use super::model::downloads;
 use super::study::{Prepared, Redo, prepare, redo, save_plan};
@@ -112,6 +113,9 @@ impl<'a> Executor<'a> {
         let selected: HashSet<&Key> = wanted.iter().map(|stage| &stage.key).collect();
         schedule.leave_out(|stage| !selected.contains(&stage.key));
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
+        if pending > 0 {
+            schedule = schedule.with_costs(estimate::of(prepared, store));
+        }
         let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared, store);
         if up_to_date {
             if !quiet {

@@ -4,7 +4,7 @@ use super::study::device;
 use super::{CHECKPOINT_MINUTES, Results, minutes};
 use crate::error::{Doing, Error, Exit, Result};
 use crate::exec::{CORRUPT_INPUT, Interrupts};
-use crate::plan::Stage;
+use crate::plan::cost::Frozen;
 use crate::stages::{self, Control};
 use crate::store::{Key, Store};
 use clap::Args;
@@ -33,13 +33,19 @@ impl RunStage {
         let store = Store::open(&self.results.results)?;
         let device = device(&self.device)?;
         let interrupts = Interrupts::listen()?;
-        let control = Control { checkpoint_every: self.checkpoint_minutes, stop: interrupts.flag(), parts: self.parts };
+
         for key in &self.keys {
             let path = store.work(&Key::parse(key)?).stage();
             let json = std::fs::read(&path).doing("read", &path)?;
-            let stage: Stage = serde_json::from_slice(&json).map_err(|error| {
+            let Frozen { stage, cost } = serde_json::from_slice(&json).map_err(|error| {
                 Error::Other(format!("{} is not a stage of this version of dpo-lab: {error}", path.display()))
             })?;
+            let control = Control {
+                checkpoint_every: self.checkpoint_minutes,
+                stop: interrupts.flag(),
+                parts: self.parts,
+                flops: cost.map(|cost| cost.flops),
+            };
             let outcome = stages::run(&store, &stage, &device, &control);
             store.work(&stage.key).finish(outcome.as_ref().err());
             match outcome {

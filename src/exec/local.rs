@@ -125,6 +125,7 @@ impl Running<'_, '_> {
             let launch = Launch {
                 results: self.local.results,
                 device: &device,
+                cost: self.schedule.cost(&stage.key),
                 threads: (super::cores() / beside.max(1)).max(1),
                 checkpoint_every: self.local.checkpoint_every,
                 parts: self.parts.get(&stage.key).copied().unwrap_or(1),

@@ -1,6 +1,7 @@
 //! What can start, what must wait, and what can no longer be done: a pure state machine.
 
 use crate::plan::Stage;
+use crate::plan::cost::Cost;
 use crate::store::Key;
 use std::collections::{BTreeSet, HashMap};
 
@@ -34,6 +35,8 @@ pub struct Schedule {
     missing: Vec<usize>,
     /// Pending stages without missing inputs.
     ready: BTreeSet<usize>,
+    /// What stages are planned to cost, where that is known.
+    costs: HashMap<Key, Cost>,
 }
 
 /// Whether what reads the stage can start.
@@ -56,9 +59,20 @@ impl Schedule {
                 missing[index] += usize::from(!is_there(&outcomes[*input]));
             }
         }
-        let mut schedule = Schedule { stages, outcomes, place, readers, missing, ready: BTreeSet::new() };
+        let mut schedule = Schedule { stages, outcomes, place, readers, missing, ready: BTreeSet::new(), costs: HashMap::new() };
         (0..schedule.stages.len()).for_each(|index| schedule.note(index));
         schedule
+    }
+
+    /// The same with what each of the stages is planned to cost, in their order.
+    pub fn with_costs(mut self, costs: Vec<Cost>) -> Self {
+        self.costs = self.stages.iter().map(|stage| stage.key.clone()).zip(costs).collect();
+        self
+    }
+
+    /// What a stage is planned to cost, its memory among it.
+    pub fn cost(&self, key: &Key) -> Option<Cost> {
+        self.costs.get(key).copied()
     }
 
     /// Does not start stages for which `which` holds.

@@ -2,6 +2,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::plan::Stage;
+use crate::plan::cost::{Cost, Frozen};
 use crate::store::{State, Store, WorkFolder, write_atomically};
 use std::fs::File;
 use std::path::Path;
@@ -17,6 +18,8 @@ pub struct Launch<'a> {
     pub results: &'a Path,
     /// Where its tensors live.
     pub device: &'a str,
+    /// What its stage is planned to cost.
+    pub cost: Option<Cost>,
     /// Threads that it may use.
     pub threads: usize,
     /// How often it keeps a checkpoint.
@@ -41,17 +44,17 @@ pub enum Ending {
 }
 
 /// Writes what a worker of this stage reads.
-pub fn freeze(stage: &Stage, store: &Store) -> Result<WorkFolder> {
+pub fn freeze(stage: &Stage, cost: Option<Cost>, store: &Store) -> Result<WorkFolder> {
     let work = store.work(&stage.key);
     work.create()?;
-    let frozen = serde_json::to_vec_pretty(stage).map_err(Error::other)?;
+    let frozen = serde_json::to_vec_pretty(&Frozen { stage: stage.clone(), cost }).map_err(Error::other)?;
     write_atomically(&work.stage(), &frozen)?;
     Ok(work)
 }
 
 /// Freezes the stage and starts its worker in a process group of its own, so that Ctrl-C on a terminal reaches the runner alone.
 pub fn start(stage: &Stage, store: &Store, launch: &Launch<'_>) -> Result<Child> {
-    let work = freeze(stage, store)?;
+    let work = freeze(stage, launch.cost, store)?;
     let log = File::create(work.log()).doing("create", &work.log())?;
     let also = log.try_clone().doing("open", &work.log())?;
     let program = std::env::current_exe().doing("find", Path::new("dpo-lab's own program"))?;

@@ -147,6 +147,13 @@ impl fmt::Display for Place {
     }
 }
 
+impl Place {
+    /// Whether it belongs to one of the blocks.
+    pub fn is_in_block(&self) -> bool {
+        matches!(self, Place::Block(..))
+    }
+}
+
 impl DecoderConfig {
     /// GPT-2's architecture (Radford et al. 2019).
     pub fn gpt2(vocabulary: usize, context: usize, width: usize, layers: usize, heads: usize) -> Self {

@@ -1,5 +1,6 @@
 //! What a study means: a graph of stages with content keys. Pure: no files, no tensors.
 
+pub mod cost;
 mod data;
 mod graph;
 mod judging;

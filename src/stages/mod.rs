@@ -56,11 +56,13 @@ pub struct Control {
     /// A batch is trained on in so many times more parts than the study says, where memory does not suffice: the gradient is
     /// that of the same batch.
     pub parts: usize,
+    /// Floating-point operations that were planned, for the record.
+    pub flops: Option<f64>,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Control { checkpoint_every: Duration::from_secs(600), stop: Arc::default(), parts: 1 }
+        Control { checkpoint_every: Duration::from_secs(600), stop: Arc::default(), parts: 1, flops: None }
     }
 }
 
@@ -128,6 +130,7 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
         peak_memory: machine::peak_memory(),
         // What earlier attempts took is not known.
         energy: meter.joules().filter(|_| context.seconds_before == 0.0),
+        flops: control.flops,
         ..Record::default()
     };
     draft.publish(Manifest {

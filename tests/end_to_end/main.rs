@@ -3,6 +3,7 @@
 
 mod afterwards;
 mod corpora;
+mod cost;
 mod judging;
 mod kills;
 mod methods;

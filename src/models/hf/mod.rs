@@ -145,6 +145,11 @@ fn architecture(folder: &Path) -> Result<(DecoderConfig, Origin)> {
     Ok((config, Origin { family, config: fields.into_map() }))
 }
 
+/// The decoder that a folder's config.json describes, without its weights.
+pub fn config(folder: &Path) -> Result<DecoderConfig> {
+    architecture(folder).map(|(config, _)| config)
+}
+
 /// The family that a config.json names.
 fn family(fields: &Fields) -> Result<&'static Family, String> {
     let name = fields.text("model_type")?;

@@ -1,0 +1,226 @@
+//! What stages cost before they are done: tokens, operations, memory and disk, from their frozen values and from what is known of
+//! what they read. Pure, and linear in the number of stages.
+
+mod contents;
+mod disk;
+mod passes;
+mod rates;
+mod schedule;
+mod shape;
+mod texts;
+mod training;
+
+pub use contents::{Contents, Known};
+pub use rates::{Made, Rates, Thing};
+pub use schedule::{Ahead, Timetable, timetable};
+pub use shape::Shape;
+pub use texts::Texts;
+
+use super::stage::{Stage, Work};
+use crate::store::Key;
+use contents::Reading;
+use passes::{Load, Read, score, write};
+use serde::{Deserialize, Serialize};
+use shape::FLOAT;
+use std::collections::HashMap;
+use texts::Pieces;
+use training::Labelled;
+
+/// Bytes of a worker that has done nothing yet: its program, its threads and their stacks.
+const PROCESS: f64 = 45e6;
+/// Data in memory, with what its file is parsed through, against the file.
+const PARSED: f64 = 3.0;
+
+/// What one stage costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Tokens that are trained on, read or written by models.
+    pub tokens: f64,
+    /// Floating-point operations of models.
+    pub flops: f64,
+    /// Weights of its main model; 0 without one.
+    pub weights: f64,
+    /// The greatest memory of its worker, in bytes.
+    pub peak_memory: u64,
+    /// Its artifact, in bytes.
+    pub disk: u64,
+}
+
+/// A stage as its worker reads it, with what it was planned to cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The stage; its fields stand beside `cost`.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Its cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+}
+
+/// The costs of stages, inputs before what reads them, where workers have so many threads at most.
+pub fn costs(stages: &[Stage], known: &Known, threads: usize) -> Vec<Cost> {
+    let mut contents: HashMap<&Key, Contents> = HashMap::with_capacity(stages.len());
+    let mut on_disk: HashMap<&Key, f64> = HashMap::with_capacity(stages.len());
+    let mut all = Vec::with_capacity(stages.len());
+    for stage in stages {
+        let reading = Reading::new(stage, &contents, known);
+        let made = reading.contents();
+        let load = load(&reading, &made, threads as f64);
+        let disk = disk::bytes(&reading, &made);
+        let texts: f64 = TEXTS.iter().filter_map(|role| on_disk.get(stage.inputs.get(*role)?)).sum();
+        let own = if made.model.is_some() { 0.0 } else { disk };
+        let memory = PROCESS + FLOAT * resident(&reading, &made) + load.memory + PARSED * (texts + own);
+        let main = made.model.or_else(|| reading.model(&MAIN));
+        all.push(Cost {
+            tokens: load.tokens,
+            flops: load.flops,
+            weights: main.map_or(0.0, |shape| shape.weights),
+            peak_memory: memory as u64,
+            disk: disk as u64,
+        });
+        contents.insert(&stage.key, made);
+        on_disk.insert(&stage.key, disk);
+    }
+    all
+}
+
+/// Inputs that are a stage's main model, where it makes none.
+pub const MAIN: [&str; 3] = ["policy", "reference", "base"];
+/// Inputs that are read as text.
+const TEXTS: [&str; 9] = [
+    "prompts",
+    "samples",
+    "comparisons",
+    "generations",
+    "baseline",
+    "references",
+    "held_out_samples",
+    "held_out_comparisons",
+    "rankings",
+];
+
+/// Weights of all models that the worker holds at once.
+fn resident(reading: &Reading<'_>, made: &Contents) -> f64 {
+    let weights = |role: &str| reading.input(role).model.map_or(0.0, |shape| shape.weights);
+    match &reading.stage.work {
+        // While one is read or written its file is in memory, too, and training takes more than that.
+        Work::Base { .. } | Work::Sft { .. } | Work::SftOnChosen { .. } | Work::Train { .. } => {
+            made.model.map_or(0.0, |shape| shape.weights)
+        }
+        // The best epoch's beside the last.
+        Work::RewardModel { training, .. } => {
+            made.model.map_or(0.0, |shape| shape.weights) * if training.size.epochs > 1 { 2.0 } else { 1.0 }
+        }
+        Work::Reinforce { .. } => made.model.map_or(0.0, |shape| shape.weights) + weights("reference") + weights("reward_model"),
+        Work::Samples { .. } | Work::Generate { .. } => 2.0 * weights("policy").max(weights("reference")),
+        Work::Evaluate { .. } => {
+            let judge = weights("reward_model").max(weights("fluency")).max(weights("classifier"));
+            weights("policy") + weights("reference").max(judge) + judge.min(weights("reference"))
+        }
+        Work::Exact { .. } => weights("policy") + weights("reference") + weights("reward_model"),
+        Work::Judge { .. } => {
+            let roles = reading.stage.inputs.keys().filter(|role| role.starts_with("judge_"));
+            roles.map(|role| weights(role)).sum::<f64>() + weights("classifier")
+        }
+        _ => 2.0 * weights("reference").max(weights("base")).max(weights("classifier")),
+    }
+}
+
+/// What a stage's models do.
+fn load(reading: &Reading<'_>, made: &Contents, threads: f64) -> Load {
+    let corpus = reading.stage.corpus.as_ref();
+    let labelled = || Labelled::of(reading);
+    match (&reading.stage.work, made.model) {
+        (Work::Base { training, role, .. }, Some(shape)) => {
+            training::language_model(&shape, &training::general(corpus, *role, training.size.max_tokens), training)
+        }
+        (Work::Sft { training, .. }, Some(shape)) => {
+            training::language_model(&shape, &training::reviews(corpus, training.size.max_tokens), training)
+        }
+        (Work::SftOnChosen { training, .. }, Some(shape)) => {
+            let Pieces { prompts, completions } = labelled().all();
+            let each = completions.count / prompts.count.max(1.0);
+            let alone = Pieces { prompts: prompts.times(prompts.count * each), completions };
+            training::language_model(&shape, &alone.part(1.0), training)
+        }
+        (Work::RewardModel { training, .. }, Some(shape)) => training::reward_model(&shape, &labelled(), training, threads),
+        (Work::Train { method, optimisation, size, examples, .. }, Some(shape)) => match method.objective() {
+            Some(objective) => {
+                training::preference(&shape, &labelled(), (objective, optimisation, size), *examples, reading, threads)
+            }
+            None => Load::default(),
+        },
+        (Work::Reinforce { .. }, Some(shape)) => training::reinforce(&shape, reading, threads),
+        (work, _) => inference(work, reading, made, threads),
+    }
+}
+
+/// The same for stages that train nothing.
+fn inference(work: &Work, reading: &Reading<'_>, made: &Contents, threads: f64) -> Load {
+    match (work, reading.model(&["policy", "reference"])) {
+        (Work::Samples { .. } | Work::Generate { .. }, Some(shape)) => {
+            write(&shape, reading.input("prompts").prompts(), made.completions(), threads)
+        }
+        (Work::ReferenceLogprobs { mismatched }, Some(shape)) => {
+            let (prompts, samples) = (reading.input("prompts").prompts(), reading.input("samples").completions());
+            let completions = if *mismatched { samples.times(prompts.count) } else { samples };
+            score(&shape, &Pieces::shared(prompts, completions), Read::LogProbs, threads)
+        }
+        (Work::Evaluate { .. }, Some(shape)) => evaluate(&shape, reading, threads),
+        (Work::Judge { best_of_n, .. }, _) => judge(reading, best_of_n.is_some(), threads),
+        (Work::Exact { world, best_of_n, .. }, Some(shape)) => {
+            let pieces = texts::oracle(world, world.prompts as f64);
+            let all = Pieces::shared(pieces.prompts, pieces.completions.times((world.prompts * world.completions()) as f64));
+            let reference = score(&shape, &all, Read::LogProbs, threads);
+            let own = if best_of_n.is_some() { Read::Scores } else { Read::LogProbs };
+            reference.then(score(&shape, &all, own, threads))
+        }
+        (Work::Population { .. }, Some(shape)) => {
+            score(&shape, &Pieces::shared(made.prompts(), made.completions()), Read::LogProbs, threads)
+        }
+        (Work::Comparisons { .. }, _) => {
+            let classifier = reading.model(&["classifier"]);
+            let pieces = Pieces::shared(reading.input("prompts").prompts(), reading.input("samples").completions());
+            classifier.map(|shape| score(&shape, &pieces, Read::Scores, threads)).unwrap_or_default()
+        }
+        _ => Load::default(),
+    }
+}
+
+/// Divergence from the reference, learned and true rewards, fluency, and held-out comparisons.
+fn evaluate(policy: &Shape, reading: &Reading<'_>, threads: f64) -> Load {
+    let pieces = |prompts: &str, completions: &str| {
+        Pieces::shared(reading.input(prompts).prompts(), reading.input(completions).completions())
+    };
+    let (written, held_out) = (pieces("prompts", "generations"), {
+        let prompts = if reading.has("held_out_prompts") { "held_out_prompts" } else { "prompts" };
+        pieces(prompts, "held_out_samples")
+    });
+    let mut load = Load::default();
+    let mut add = |model: Option<Shape>, pieces: &Pieces, read: Read| {
+        load = load.then(model.map(|shape| score(&shape, pieces, read, threads)).unwrap_or_default());
+    };
+    let is_reference = reading.same("policy", "reference");
+    if !is_reference || reading.has("held_out_samples") {
+        add(Some(*policy), &written, Read::LogProbs);
+        add(reading.input("reference").model, &written, Read::LogProbs);
+    }
+    add(reading.input("reward_model").model, &written, Read::Scores);
+    add(reading.input("fluency").model, &written, Read::LogProbs);
+    add(reading.input("classifier").model, &written, Read::Scores);
+    if reading.has("held_out_samples") {
+        add(Some(*policy), &held_out, Read::LogProbs);
+        add(reading.input("reward_model").model.filter(|_| is_reference), &held_out, Read::Scores);
+    }
+    load
+}
+
+/// Both completions of every pair, by every model of the judge.
+fn judge(reading: &Reading<'_>, one_each: bool, threads: f64) -> Load {
+    let (prompts, drawn) = (reading.input("prompts").prompts(), reading.input("generations").completions());
+    let drawn = if one_each { drawn.times(prompts.count) } else { drawn };
+    let both = Pieces { prompts: prompts.times(2.0 * drawn.count), completions: drawn.times(2.0 * drawn.count) };
+    let roles = reading.stage.inputs.keys().filter(|role| role.starts_with("judge_") || *role == "classifier");
+    let models = roles.filter_map(|role| reading.input(role).model);
+    models.fold(Load::default(), |load, shape| load.then(score(&shape, &both, Read::LogProbs, threads)))
+}

@@ -1,0 +1,148 @@
+//! Passes of texts through a model: operations, and the memory that they need.
+
+use super::shape::{FLOAT, Shape};
+use super::texts::{Pieces, Texts};
+use crate::spec::{Optimisation, Optimizer};
+
+/// Sequences that inference runs at once, on every thread.
+const SCORED_AT_ONCE: f64 = 64.0;
+/// Rows that are decoded at once by a small model, at least and at most.
+const DECODED_AT_ONCE: [f64; 2] = [8.0, 512.0];
+/// Groups into which a small model's rows are cut.
+const GROUPS: f64 = 16.0;
+/// Models up to this size share a batch out by sequences, with gradients for each shard.
+const SMALL: f64 = (1 << 24) as f64;
+/// Tokens of a shard, at most.
+const SHARD_TOKENS: f64 = 512.0;
+/// Logits of a shard that are kept for the backward pass, at most.
+const KEPT_LOGITS: f64 = (1 << 20) as f64;
+/// Numbers that a token leaves in a block until the backward pass is through, in widths of the residual stream. Counted from what
+/// training takes: 16 are the inputs of the block's operations, the rest are gradients on their way and blocks that the allocator
+/// keeps. docs/plan.md has the measurements.
+const TAPE: f64 = 50.0;
+/// Numbers of a token that inference holds at once, in the same unit.
+const FLIGHT: f64 = 24.0;
+
+/// What a part of a stage takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Tokens that are trained on, read or written.
+    pub tokens: f64,
+    /// Floating-point operations.
+    pub flops: f64,
+    /// Bytes beside those of models at rest.
+    pub memory: f64,
+}
+
+impl Load {
+    /// One after the other.
+    pub fn then(self, next: Load) -> Self {
+        let memory = self.memory.max(next.memory);
+        Load { tokens: self.tokens + next.tokens, flops: self.flops + next.flops, memory }
+    }
+
+    /// So many times, one after another.
+    pub fn times(self, count: f64) -> Self {
+        Load { tokens: self.tokens * count, flops: self.flops * count, ..self }
+    }
+}
+
+/// What is read off a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Log-probs of completions.
+    LogProbs,
+    /// A score at the end.
+    Scores,
+}
+
+impl Read {
+    fn head(self, shape: &Shape, pieces: &Pieces) -> f64 {
+        match self {
+            Read::LogProbs => shape.head(pieces.completions.tokens()),
+            Read::Scores => 0.0,
+        }
+    }
+}
+
+/// One forward pass of all `pieces`, which are many batches.
+pub fn score(shape: &Shape, pieces: &Pieces, read: Read, threads: f64) -> Load {
+    let flops = shape.forward(pieces.run(), pieces.length() / 2.0) + read.head(shape, pieces);
+    let rows = (SCORED_AT_ONCE * threads).min(pieces.completions.count);
+    let memory = rows * pieces.longest() * FLIGHT * shape.width * FLOAT;
+    Load { tokens: pieces.tokens(), flops, memory }
+}
+
+/// Writes `completions` after `prompts`, with keys and values of what was read and written kept.
+pub fn write(shape: &Shape, prompts: Texts, completions: Texts, threads: f64) -> Load {
+    let read = shape.forward(prompts.tokens(), prompts.mean / 2.0) + shape.head(prompts.count);
+    let attended = prompts.mean + completions.mean / 2.0;
+    let written = shape.forward(completions.tokens(), attended) + shape.head(completions.tokens());
+    let [least, most] = DECODED_AT_ONCE;
+    let rows = if shape.weights <= SMALL { threads * (completions.count / GROUPS).ceil().clamp(least, most) } else { most };
+    let rows = rows.min(completions.count);
+    // Rows that end leave a cache of which the rest is copied.
+    let cache = 2.0 * rows * (prompts.longest + completions.longest) * shape.cache();
+    let logits = 2.0 * rows * shape.vocabulary * FLOAT;
+    Load { tokens: prompts.tokens() + completions.tokens(), flops: read + written, memory: cache + logits }
+}
+
+/// One step of training on a batch; memory is that of one of the `parts` into which the batch is cut, gradients and the optimiser's
+/// state.
+pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisation) -> Load {
+    let forward = shape.forward(batch.run(), batch.length() / 2.0) + read.head(shape, batch);
+    let parts = optimisation.gradient_accumulation_steps.max(1) as f64;
+    let tokens = batch.tokens() / parts;
+    let shards = if shape.weights <= SMALL { (tokens / SHARD_TOKENS).ceil().max(1.0).log2().floor().exp2() } else { 1.0 };
+    let logits = match read {
+        Read::LogProbs => (batch.completions.tokens() / parts * shape.vocabulary).min(shards * KEPT_LOGITS),
+        Read::Scores => 0.0,
+    };
+    let tape = batch.run() / parts * shape.layers * TAPE * shape.width;
+    let summed = if parts > 1.0 { 1.0 } else { 0.0 };
+    let own = shape.trained * (states(optimisation) + shards + summed);
+    Load { tokens: batch.tokens(), flops: shape.training_factor() * forward, memory: FLOAT * (tape + logits + own) }
+}
+
+/// Numbers that an optimiser keeps of every weight.
+pub fn states(optimisation: &Optimisation) -> f64 {
+    let momentum = if optimisation.momentum > 0.0 { 1.0 } else { 0.0 };
+    match optimisation.optimizer {
+        Optimizer::Adamw => 2.0,
+        Optimizer::Rmsprop => 1.0 + momentum,
+        Optimizer::Sgd => momentum,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::DecoderConfig;
+
+    fn mebibytes(bytes: f64) -> f64 {
+        bytes / f64::from(1 << 20)
+    }
+
+    /// docs/performance.md has 2,959 MiB for 4 sequences of 128 tokens, the process itself included.
+    #[test]
+    fn a_step_of_gpt2_takes_the_memory_that_was_measured() {
+        let shape = Shape::of(&DecoderConfig::gpt2(50257, 1024, 768, 12, 12));
+        let batch = Pieces { prompts: Texts::at_most(4.0, 1.0), completions: Texts::at_most(4.0, 127.0) };
+        let step = step(&shape, &batch, Read::LogProbs, &Optimisation::constant(Optimizer::Adamw, 1e-4));
+        let all = mebibytes(step.memory + FLOAT * shape.weights);
+        assert!((0.8..1.2).contains(&(all / 2_900.0)), "{all} MiB");
+    }
+
+    #[test]
+    fn training_costs_three_forward_passes_and_writing_one_for_every_token() {
+        let shape = Shape::of(&DecoderConfig::gpt2(200, 64, 32, 2, 4));
+        let (prompts, completions) = (Texts::at_most(6.0, 5.0), Texts::at_most(6.0, 9.0));
+        let pieces = Pieces { prompts, completions };
+        let step = step(&shape, &pieces, Read::LogProbs, &Optimisation::constant(Optimizer::Sgd, 1.0));
+        let scored = score(&shape, &pieces, Read::LogProbs, 1.0);
+        assert_eq!(step.flops, 3.0 * scored.flops);
+        let written = write(&shape, prompts, completions, 1.0);
+        assert_eq!(written.tokens, scored.tokens);
+        assert!((0.8..1.3).contains(&(written.flops / scored.flops)), "{written:?} {scored:?}");
+    }
+}
