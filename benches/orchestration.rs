@@ -101,6 +101,7 @@ fn starting(criterion: &mut Criterion) {
                 store: &store,
                 results: folder.path(),
                 slots: Slots::new(&["cpu".to_owned()], Some(1), 1),
+                memory: None,
                 checkpoint_every: Duration::from_secs(600),
                 interrupts: &interrupts,
                 finished: &mut |_| (),

@@ -1,6 +1,7 @@
 //! report.html in a real browser: of a small study, and of texts that would like to be more than text. Skipped where no Chromium is
 //! installed. `DPO_LAB_SCREENSHOTS=DIR` keeps pictures; `DPO_LAB_REPORTS=FILE,...` looks at these reports instead of the study's.
 
+#[allow(dead_code, reason = "other pages are filled in; this one is only read")]
 mod browser;
 
 use browser::{Page, browser_or_skip, complaints, from_base64};

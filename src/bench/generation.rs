@@ -1,6 +1,7 @@
 //! Sampling.
 
-use super::{Subject, after_warm_up, median, peak_memory};
+use super::{Subject, after_warm_up, median};
+use crate::machine::peak_memory;
 use crate::models::Sampling;
 use crate::models::generate::generate;
 use crate::random::Stream;

@@ -86,10 +86,3 @@ fn median(mut times: Vec<f64>) -> f64 {
         count => times[count / 2],
     }
 }
-
-/// Greatest resident memory of this process, in bytes, where the system keeps count.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
-    Some(kib.trim().parse::<u64>().ok()? * 1024)
-}

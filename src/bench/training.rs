@@ -1,7 +1,8 @@
 //! Training steps.
 
-use super::{Subject, after_warm_up, median, peak_memory};
+use super::{Subject, after_warm_up, median};
 use crate::error::{Doing, Error, Result};
+use crate::machine::peak_memory;
 use crate::methods::Dpo;
 use crate::ops;
 use crate::random::Stream;

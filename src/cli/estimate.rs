@@ -112,10 +112,3 @@ pub(super) fn left(store: &Store, key: &Key) -> f64 {
         _ => 1.0,
     }
 }
-
-/// Bytes of memory that this machine has, where it says so.
-pub(super) fn machine_memory() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? * 1024.0)
-}

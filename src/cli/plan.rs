@@ -8,6 +8,7 @@ use super::study::{Prepared, prepare, reasons};
 use super::units::{bytes, fitted, short, time};
 use crate::error::{Exit, Result};
 use crate::exec::{self, Slots};
+use crate::machine::Machine;
 use crate::plan::cost::Ahead;
 use crate::resolve::Fetch;
 use crate::store::Store;
@@ -47,7 +48,7 @@ impl Plan {
         let selected = prepared.wanted();
         let wanted: Vec<_> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
         let bills = bills(&prepared, &store, &wanted)?;
-        let memory = estimate::machine_memory();
+        let memory = Machine::this().memory.map(|bytes| bytes as f64);
         if self.json {
             let plan = serde_json::json!({
                 "study": prepared.study.name, "runs": prepared.selected, "stages": forecast.rows.iter().map(Row::json).collect::<Vec<_>>(),

@@ -11,6 +11,7 @@ use crate::error::{Error, Exit, Result};
 use crate::exec::slurm::Ended;
 use crate::exec::{self, Interrupts, Local, Outcome, Progress, Schedule, Slots, Verbosity};
 use crate::judges::Subject;
+use crate::machine;
 use crate::plan::{RunPlan, Stage};
 use crate::report::{self, Written};
 use crate::resolve::Fetch;
@@ -136,6 +137,7 @@ impl<'a> Executor<'a> {
             store,
             results: &self.study.results.results,
             slots: Slots::new(&prepared.devices, self.execution.jobs.map(|jobs| jobs as usize), exec::cores()),
+            memory: machine::available_memory(),
             checkpoint_every: self.execution.checkpoint_minutes,
             interrupts: self.interrupts,
             finished: &mut |stage| follower.iter().for_each(|follower| follower.finished(&stage.key)),
@@ -163,7 +165,8 @@ impl<'a> Executor<'a> {
             draw(prepared, &schedule, store, quiet).and_then(|written| keep::thin(prepared, store, &written.best, quiet))
         };
         if let Some(trackers) = trackers {
-            trackers.finish(|run| Some(standing(&run_status(prepared, &schedule, run))));
+            let statuses = statuses(prepared, &schedule);
+            trackers.finish(|run| statuses.get(run).map(|status| standing(status)));
         }
         ran?;
         let failed: Vec<(&Stage, &Outcome)> = schedule
@@ -228,7 +231,7 @@ fn keeps_old_tables(prepared: &Prepared, store: &Store) -> bool {
 
 /// Writes tables, figures and the page from what the store has, and prints the table of runs.
 fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) -> Result<Written> {
-    let statuses: HashMap<&str, &str> = prepared.plan.runs.iter().map(|run| (run.name.as_str(), of_run(run, schedule))).collect();
+    let statuses = statuses(prepared, schedule);
     let status = |run: &str| statuses.get(run).copied().unwrap_or("cancelled").to_owned();
     let written = report::write(&prepared.study, &prepared.plan, &prepared.to_save(), store, &prepared.folder, &status)?;
     if !quiet {
@@ -263,7 +266,11 @@ fn stamp(prepared: &Prepared, store: &Store) -> Result<()> {
     crate::store::write_atomically(&stamp_path(prepared), plan_digest(prepared, store).as_bytes())
 }
 
-/// A run's status in runs.csv.
+/// Every run's status in runs.csv.
+fn statuses<'a>(prepared: &'a Prepared, schedule: &Schedule) -> HashMap<&'a str, &'static str> {
+    prepared.plan.runs.iter().map(|run| (run.name.as_str(), of_run(run, schedule))).collect()
+}
+
 fn of_run(run: &RunPlan, schedule: &Schedule) -> &'static str {
     let any = |which: &dyn Fn(&Outcome) -> bool| run.needs.iter().any(|key| which(schedule.outcome(key)));
     if run.own.iter().any(|key| matches!(schedule.outcome(key), Outcome::Failed(_))) {

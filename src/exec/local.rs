@@ -32,6 +32,8 @@ pub struct Local<'a> {
     pub results: &'a Path,
     /// Devices that stages may be placed on.
     pub slots: Slots,
+    /// Bytes of memory that workers may take together, where that is known.
+    pub memory: Option<u64>,
     /// How often training stages keep a checkpoint.
     pub checkpoint_every: Duration,
     /// Ctrl-C.
@@ -47,6 +49,9 @@ struct Worker {
     kills: u64,
 }
 
+/// The end of a stage's worker.
+type End = (Key, std::io::Result<ExitStatus>);
+
 /// The state of a run while it goes on.
 struct Running<'a, 'b> {
     local: Local<'a>,
@@ -58,7 +63,7 @@ struct Running<'a, 'b> {
     looked_elsewhere: Instant,
     repairs: usize,
     parts: HashMap<Key, usize>,
-    ends: (Sender<(Key, std::io::Result<ExitStatus>)>, Receiver<(Key, std::io::Result<ExitStatus>)>),
+    ends: (Sender<End>, Receiver<End>),
 }
 
 /// Runs everything that is pending. Returns when nothing runs and nothing can start, or when it was interrupted and what ran
@@ -105,7 +110,7 @@ impl Running<'_, '_> {
     /// Starts what can start.
     fn fill(&mut self) {
         while self.workers.len() < self.local.slots.count() {
-            let Some(stage) = self.schedule.ready().next().cloned() else { break };
+            let Some(stage) = self.next() else { break };
             // Another runner on the same store may have it, or have finished it meanwhile.
             if self.local.store.work(&stage.key).is_held() {
                 self.schedule.set(&stage.key, Outcome::Running);
@@ -145,6 +150,15 @@ impl Running<'_, '_> {
                 }
             }
         }
+    }
+
+    /// The first stage that can start and whose memory there is; one that fits nowhere runs by itself.
+    fn next(&self) -> Option<Stage> {
+        let planned = |key: &Key| self.schedule.cost(key).map_or(0, |cost| cost.peak_memory);
+        let taken: u64 = self.workers.keys().map(planned).sum();
+        let fits = |stage: &&Stage| self.local.memory.is_none_or(|memory| taken + planned(&stage.key) <= memory);
+        let fitting = self.schedule.ready().find(fits);
+        fitting.or_else(|| self.schedule.ready().next().filter(|_| self.workers.is_empty())).cloned()
     }
 
     /// Looks at how far workers are, and at what other runners have.

@@ -52,6 +52,15 @@ pub fn peak_memory() -> Option<u64> {
     field(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM").and_then(bytes)
 }
 
+/// Memory that new processes may take, in bytes: what the machine has left, or what a control group leaves of its limit.
+pub fn available_memory() -> Option<u64> {
+    let machine = field(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable").and_then(bytes)?;
+    let number =
+        |file: &str| -> Option<u64> { std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse().ok() };
+    let group = number("memory.max").map(|limit| limit.saturating_sub(number("memory.current").unwrap_or(0)));
+    Some(group.map_or(machine, |group| group.min(machine)))
+}
+
 /// The first value of this name among lines of `name: value`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));

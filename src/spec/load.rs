@@ -175,7 +175,20 @@ fn assemble(
     let needs_reward = runs.iter().any(|run| run.method.needs_learned_reward());
     let reward_model = (has_reward_model || needs_reward).then_some(reward_model);
     let study = Study {
-        name, seed, model, base, sft, task, reward_model, evaluation, judges, keep, tracking, runs, executors, deviations,
+        name,
+        seed,
+        model,
+        base,
+        sft,
+        task,
+        reward_model,
+        evaluation,
+        judges,
+        keep,
+        tracking,
+        runs,
+        executors,
+        deviations,
     };
     validate::study(&study, &everything, problems);
     Ok(study)

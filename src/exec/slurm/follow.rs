@@ -151,7 +151,7 @@ impl<'a> Follower<'a> {
         // What failed for good has taken with it what needs it.
         let again = waiting(schedule);
         let again: Vec<&Stage> = again.iter().filter(|stage| gone.contains(&stage.key)).collect();
-        submit(self.request, self.client, self.store, &again, &self.queue, &mut self.jobs)
+        submit(self.request, self.client, self.store, &again, &|key| schedule.cost(key), &self.queue, &mut self.jobs)
     }
 
     /// A stage that is not tried again.

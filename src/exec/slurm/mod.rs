@@ -73,7 +73,7 @@ impl Request<'_> {
         let lives = |key: &Key| jobs.stages.get(key).is_some_and(|id| queue.contains_key(id));
         let missing: Vec<&Stage> = pending.iter().filter(|stage| !lives(&stage.key)).collect();
         let living = pending.len() - missing.len();
-        let submitted = submit::submit(self, &client, store, &missing, &queue, &mut jobs)?;
+        let submitted = submit::submit(self, &client, store, &missing, &|key| schedule.cost(key), &queue, &mut jobs)?;
         if again {
             progress.line(&format!(
                 "{}: attached; {living} stages wait or run, {} are submitted again",

@@ -9,6 +9,7 @@ use super::waves::{Slot, waves};
 use crate::error::{Doing, Result};
 use crate::exec::worker::freeze;
 use crate::plan::Stage;
+use crate::plan::cost::Cost;
 use crate::store::{Key, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,6 +25,7 @@ pub(super) fn submit(
     client: &Client,
     store: &Store,
     stages: &[&Stage],
+    cost: &dyn Fn(&Key) -> Option<Cost>,
     queue: &BTreeMap<JobId, QueueState>,
     jobs: &mut Jobs,
 ) -> Result<usize> {
@@ -31,7 +33,7 @@ pub(super) fn submit(
         return Ok(0);
     }
     for stage in stages {
-        let work = freeze(stage, store)?;
+        let work = freeze(stage, cost(&stage.key), store)?;
         // The worker of another runner may be at it; this one's will wait for it.
         if !work.is_held() {
             work.forget()?;
