@@ -12,10 +12,12 @@ mod console;
 
 pub mod bench;
 mod build_info;
+mod bounded;
 pub mod cli;
 pub mod data;
 pub mod error;
 pub mod exec;
+mod guard;
 pub mod hub;
 pub mod human;
 pub mod judges;
@@ -34,3 +36,4 @@ pub mod store;
 pub mod tasks;
 pub mod tracking;
 pub mod train;
+mod watch;

@@ -34,7 +34,7 @@ mod study;
 mod table;
 mod units;
 
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::exec::Verbosity;
 use crate::plan::Kind;
 use clap::{Args, Parser, Subcommand};
@@ -169,6 +169,14 @@ impl Voice {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         }
+    }
+}
+
+/// Says why a command failed. A closed standard error leaves the exit code to speak.
+pub fn complain(error: &Error) {
+    match error {
+        Error::Usage(rendered) => tell!("{rendered}"),
+        other => tell!("error: {other}"),
     }
 }
 

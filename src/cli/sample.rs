@@ -1,6 +1,7 @@
 //! `dpo-lab sample`
 
 use super::model::Model;
+use crate::console::harmless;
 use crate::error::{Doing, Error, Exit, Result};
 use crate::models::chat::{ChatTemplate, Message};
 use crate::models::generate::{continue_one, generate};
@@ -144,7 +145,7 @@ impl Sample {
         let (mut answer, mut is_read) = (String::new(), true);
         let mut show = |piece: String| {
             // Nobody reading any more is no failure, but there is no use in going on.
-            is_read &= writer.write_all(piece.as_bytes()).and_then(|()| writer.flush()).is_ok();
+            is_read &= writer.write_all(harmless(&piece).as_bytes()).and_then(|()| writer.flush()).is_ok();
             answer.push_str(&piece);
         };
         let completion = continue_one(&policy.decoder, &tokens, ends, sampling, device, stream(0, 0), |token| {

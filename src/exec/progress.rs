@@ -1,5 +1,6 @@
 //! What a person sees while stages run: bars on a terminal, plain lines elsewhere. All of it goes to stderr.
 
+use crate::console::harmless;
 use crate::store::{Key, Status};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
@@ -79,7 +80,7 @@ impl Progress {
             let left = started.elapsed().mul_f64((status.total - status.done) as f64 / status.done as f64);
             parts.push(format!("{} left", HumanDuration(left)));
         }
-        bar.set_message(parts.join(", "));
+        bar.set_message(harmless(&parts.join(", ")).into_owned());
     }
 
     /// A stage ends.
@@ -102,7 +103,7 @@ impl Progress {
         match (&self.bars, self.verbosity) {
             (_, Verbosity::Quiet) => {}
             (Some(bars), _) => {
-                let _ = bars.println(text);
+                let _ = bars.println(harmless(text));
             }
             (None, _) => tell!("{text}"),
         }

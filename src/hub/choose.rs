@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::bounded;
 use crate::error::{Doing, Error, Result};
 
 /// The weights of a small model.
@@ -47,7 +48,7 @@ pub(super) fn shards(index: &Path, of: &str) -> Result<BTreeSet<String>> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = std::fs::read(index).doing("read", index)?;
+    let text = bounded::read(index, bounded::SETTINGS).doing("read", index)?;
     let map = serde_json::from_slice::<Index>(&text).map_err(|error| {
         Error::Data(format!("{INDEX} of {of} is not an index of weights: {error}; choose another revision, or tell its authors"))
     })?;

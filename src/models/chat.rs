@@ -3,21 +3,28 @@
 //! A template is a Jinja file that comes with the model. `transformers` renders it with Python's Jinja; here the crate
 //! `minijinja` does, set up in the same way.
 
-use super::tokenizer::{JsonFile, special_token_names};
+use super::special_tokens::{JsonFile, special_token_names};
+use crate::bounded;
 pub use crate::data::formats::Message;
 use crate::error::{Doing, Error, Result};
+use crate::guard::guarded;
+use crate::watch::{Exceeded, Limits, Watched};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, ErrorKind};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Most steps that one rendering may take. Templates take some hundred for a message.
 const MOST_STEPS: u64 = 10_000_000;
 /// Greatest nesting, where a macro that calls itself counts 4 or more: far below what overflows the stack of a thread.
 const MOST_NESTING: usize = 200;
+
+/// What one rendering may take. A step can double a text, and look through one of any length, so that steps alone bound neither.
+const LIMITS: Limits = Limits { memory: 512 << 20, time: Duration::from_secs(30) };
 
 /// Longest source of a template, in bytes; those that models come with have up to 20,000.
 const LONGEST_SOURCE: usize = 1 << 17;
@@ -27,7 +34,8 @@ const COMPILER_STACK: usize = 1 << 29;
 /// The chat template of a model.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    /// Renders values.
+    renderer: Arc<Mutex<Watched<BTreeMap<String, Value>, Result<String>>>>,
     /// The file that the template is from.
     path: PathBuf,
     /// `bos_token` and the like.
@@ -73,7 +81,12 @@ impl ChatTemplate {
             let compiled = thread.doing("compile the chat template of", &path)?.join();
             compiled.map_err(|_| Error::Other(format!("{}: the compiler of chat templates failed", path.display())))?
         })?;
-        Ok(ChatTemplate { environment, path, tokens })
+        let place = path.clone();
+        let render = move |values: BTreeMap<String, Value>| {
+            without_panic(&place, || environment.get_template("chat")?.render(Value::from(values)))
+        };
+        let renderer = Watched::start(LIMITS, render).doing("start a thread for the chat template of", &path)?;
+        Ok(ChatTemplate { renderer: Arc::new(Mutex::new(renderer)), path, tokens })
     }
 
     /// Renders a conversation; with `add_generation_prompt`, up to where the assistant's next message begins.
@@ -82,7 +95,8 @@ impl ChatTemplate {
     /// [`Tokenizer::encode_with_special`](super::Tokenizer::encode_with_special) reads it. A template with `strftime_now`
     /// writes today's date (in UTC) into it.
     ///
-    /// Fails if the template refuses the messages, does what is not supported here, or does not come to an end.
+    /// Fails if the template refuses the messages, does what is not supported here, or does not come to an end. Where that is for
+    /// its memory or its time, what it does goes on until the process ends, and no other rendering may follow.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         self.render_values(Value::from(Serde(messages)), add_generation_prompt)
     }
@@ -94,16 +108,34 @@ impl ChatTemplate {
         // Without tools and documents `transformers` passes None, which some templates tell from undefined.
         context.insert("tools".into(), Value::from(()));
         context.insert("documents".into(), Value::from(()));
-        without_panic(&self.path, || self.environment.get_template("chat")?.render(Value::from(context)))
+        let renderer = self.renderer.lock().unwrap_or_else(PoisonError::into_inner);
+        renderer.ask(context).unwrap_or_else(|exceeded| Err(self.given_up(exceeded)))
+    }
+}
+
+impl ChatTemplate {
+    fn given_up(&self, exceeded: Exceeded) -> Error {
+        let what = match exceeded {
+            Exceeded::Memory => {
+                format!("takes more than {} MiB of memory; look for a text that it makes longer and longer", LIMITS.memory >> 20)
+            }
+            Exceeded::Time => format!("does not end within {} s; look for a loop that is too long", LIMITS.time.as_secs()),
+            Exceeded::Gone => "was given up before".to_owned(),
+        };
+        Error::Data(format!("{}: chat template: {what}", self.path.display()))
     }
 }
 
 /// The file of a template and its text.
 fn find(folder: &Path) -> Result<Option<(PathBuf, String)>> {
     let path = folder.join("chat_template.jinja");
-    match std::fs::read_to_string(&path) {
+    match bounded::read(&path, bounded::SETTINGS) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        source => return source.doing("read", &path).map(|source| Some((path, source))),
+        source => {
+            let source = String::from_utf8(source.doing("read", &path)?);
+            let not_text = |_| Error::Data(format!("{}: chat template: not UTF-8; get the file again", path.display()));
+            return source.map_err(not_text).map(|source| Some((path.clone(), source)));
+        }
     }
     let JsonFile { path, mut entries } = JsonFile::read(folder.join("tokenizer_config.json"))?;
     let source = match entries.remove("chat_template") {
@@ -146,7 +178,7 @@ fn replace_generation_tags(source: &str) -> String {
 
 /// Runs a part of minijinja, which 3.0 lets panic on a template such as `{{ [][::-1] }}`.
 fn without_panic<T>(path: &Path, run: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+    match guarded(run) {
         Ok(result) => result.map_err(|error| describe(path, &error)),
         Err(_) => Err(Error::Data(format!(
             "{}: chat template: the renderer failed on these messages; is a list or text in them empty?",

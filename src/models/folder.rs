@@ -1,6 +1,7 @@
 //! A policy or reward model as a folder that `transformers` opens.
 
 use super::{Decoder, END, Tokenizer};
+use crate::bounded;
 use crate::error::{Doing, Error, Result};
 use burn::tensor::Device;
 use serde_json::json;
@@ -85,7 +86,7 @@ impl Policy {
         for name in COMPANIONS {
             let path = folder.join(name);
             if path.is_file() {
-                companions.push((name, std::fs::read(&path).doing("read", &path)?));
+                companions.push((name, bounded::read(&path, bounded::VOCABULARY).doing("read", &path)?));
             }
         }
         Ok(Policy { decoder, tokenizer, companions: Arc::new(companions) })

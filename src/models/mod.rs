@@ -8,11 +8,13 @@ mod decoder_tests;
 pub mod encoder;
 mod folder;
 pub mod generate;
+mod growth;
 pub mod hf;
 pub mod linear;
 pub mod lora;
 mod parameters;
 mod sampling;
+mod special_tokens;
 mod tokenizer;
 
 pub use config::DecoderConfig;

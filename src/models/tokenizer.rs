@@ -1,8 +1,12 @@
 //! Text to tokens and back, by the crate `tokenizers`, so that tokenizer.json is the file that `transformers` reads.
 
+use super::growth::{self, Outline};
+use super::special_tokens::{JsonFile, add_configured_tokens, mark_special, special_token_names};
+use crate::bounded;
 use crate::error::{Doing, Error, Result};
-use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
+use crate::guard::guarded;
+use serde_json::Value;
+use std::path::Path;
 use std::sync::OnceLock;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::WordLevel;
@@ -34,6 +38,8 @@ pub struct Tokenizer {
     /// The same, but reads a special token's text as that token; made when it is first asked for.
     with_special: OnceLock<Inner>,
     special: SpecialTokens,
+    /// By which factor a text grows at most before it is cut into tokens.
+    growth: f64,
 }
 
 impl Tokenizer {
@@ -72,18 +78,19 @@ impl Tokenizer {
     ///
     /// Fails if the file cannot be read or is not a tokenizer's.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).doing("read", path)?;
+        let text = bounded::read(path, bounded::VOCABULARY).doing("read", path)?;
         let wrong = |what: &dyn std::fmt::Display| {
             Error::Data(format!("{} is not a tokenizer that dpo-lab can read: {what}; get the file again", path.display()))
         };
-        serde_json::from_slice::<serde::de::IgnoredAny>(&text).map_err(|error| wrong(&error))?;
+        let outline = serde_json::from_slice::<Outline>(&text).map_err(|error| wrong(&error))?;
+        let growth = outline.growth().map_err(|what| wrong(&what))?;
         // tokenizers 0.23 panics on some JSON that is not a tokenizer's.
-        let read = std::panic::catch_unwind(|| Inner::from_bytes(&text)).map_err(|_| wrong(&"the reader failed"))?;
+        let read = guarded(|| Inner::from_bytes(&text)).map_err(|said| wrong(&said))?;
         let mut inner = read.map_err(|error| wrong(&error))?;
         // Left over from somebody's training run; either would silently cut or lengthen every text.
         inner.with_truncation(None).map_err(|error| wrong(&error))?;
         inner.with_padding(None);
-        Ok(Self::new(inner))
+        Ok(Tokenizer { growth, ..Self::new(inner) })
     }
 
     /// Reads the tokenizer of a model's folder: tokenizer.json, what tokenizer_config.json or special_tokens_map.json says
@@ -100,7 +107,7 @@ impl Tokenizer {
                 folder.display()
             )));
         }
-        let mut inner = Self::load(&path)?.inner;
+        let Tokenizer { mut inner, growth, .. } = Self::load(&path)?;
         add_configured_tokens(&mut inner, folder)?;
         let names = special_token_names(folder)?;
         mark_special(&mut inner, &names)?;
@@ -126,7 +133,7 @@ impl Tokenizer {
         let special =
             SpecialTokens { start: single("bos_token", "bos_token_id")?, ends, padding: single("pad_token", "pad_token_id")? };
 
-        let mut tokenizer = Self::new(inner);
+        let mut tokenizer = Tokenizer { growth, ..Self::new(inner) };
         if special != SpecialTokens::default() {
             tokenizer.special = special;
         }
@@ -139,7 +146,7 @@ impl Tokenizer {
         let is_special = inner.get_added_vocabulary().is_special_token(END_TEXT);
         let end = inner.token_to_id(END_TEXT).filter(|_| is_special);
         let special = SpecialTokens { start: end, ends: end.into_iter().collect(), padding: end };
-        Tokenizer { inner, with_special: OnceLock::new(), special }
+        Tokenizer { inner, with_special: OnceLock::new(), special, growth: 1.0 }
     }
 
     /// Writes tokenizer.json. Fails if the file cannot be written.
@@ -168,7 +175,7 @@ impl Tokenizer {
     /// sequence or to take another role in a chat. `transformers` by default reads it as the token. Word-level and unigram
     /// models that also list the token as a word of theirs still find that word.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        ids_of(&self.inner, text)
+        self.ids(&self.inner, text, false)
     }
 
     /// Tokens of what a chat template has rendered: special tokens that the text names become those tokens. None are added.
@@ -180,7 +187,7 @@ impl Tokenizer {
             inner.set_encode_special_tokens(false);
             inner
         });
-        ids_of(inner, text)
+        self.ids(inner, text, false)
     }
 
     /// The token that the tokenizer itself puts before every text, as Llama's does.
@@ -190,17 +197,31 @@ impl Tokenizer {
 
     /// Tokens of a plain text with those that the tokenizer puts around one, as a classifier's `[CLS]` and `[SEP]`.
     pub fn encode_wrapped(&self, text: &str) -> Result<Vec<u32>> {
-        self.inner.encode_fast(text, true).map(|encoding| encoding.get_ids().to_vec()).map_err(Error::other)
+        self.ids(&self.inner, text, true)
     }
 
     /// Text of tokens; special tokens, and ids that are not in the vocabulary, are left out.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
-        self.inner.decode(tokens, true).map_err(Error::other)
+        self.text(tokens, true)
     }
 
     /// Text of tokens, special tokens included; ids that are not in the vocabulary are left out.
     pub fn decode_all(&self, tokens: &[u32]) -> Result<String> {
-        self.inner.decode(tokens, false).map_err(Error::other)
+        self.text(tokens, false)
+    }
+
+    fn ids(&self, inner: &Inner, text: &str, wrapped: bool) -> Result<Vec<u32>> {
+        if text.len() as f64 * self.growth > growth::MOST {
+            let (bytes, factor) = (text.len(), self.growth);
+            let what = format!("a text of {bytes} bytes may become {factor:e} times as long in this tokenizer's normalizer");
+            return Err(Error::Data(format!("{what}; take the tokenizer.json of the model's own repository")));
+        }
+        let encoded = guarded(|| inner.encode_fast(text, wrapped)).map_err(failed)?;
+        encoded.map(|encoding| encoding.get_ids().to_vec()).map_err(Error::other)
+    }
+
+    fn text(&self, tokens: &[u32], skip_special: bool) -> Result<String> {
+        guarded(|| self.inner.decode(tokens, skip_special)).map_err(failed)?.map_err(Error::other)
     }
 
     /// A token as the vocabulary writes it, for example `Ġworld` or `<0x0A>`; none if there is no such id.
@@ -254,106 +275,9 @@ impl TextStream<'_> {
     }
 }
 
-fn ids_of(inner: &Inner, text: &str) -> Result<Vec<u32>> {
-    inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()).map_err(Error::other)
-}
-
-/// A JSON file of a model's folder; empty if there is none.
-pub(super) struct JsonFile {
-    pub(super) path: PathBuf,
-    pub(super) entries: Map<String, Value>,
-}
-
-impl JsonFile {
-    pub(super) fn read(path: PathBuf) -> Result<Self> {
-        let text = match std::fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(JsonFile { path, entries: Map::new() }),
-            text => text.doing("read", &path)?,
-        };
-        let entries = serde_json::from_slice(&text)
-            .map_err(|error| Error::Data(format!("{} is not a JSON object: {error}; get the file again", path.display())))?;
-        Ok(JsonFile { path, entries })
-    }
-
-    /// One id or a list of them. Null and -1, which older models write, are none.
-    fn ids(&self, key: &str) -> Result<Vec<u32>> {
-        let ids = match self.entries.get(key) {
-            None | Some(Value::Null) => return Ok(Vec::new()),
-            Some(Value::Array(ids)) => ids.iter().map(Value::as_i64).collect(),
-            Some(id) => id.as_i64().map(|id| vec![id]),
-        };
-        let ids: Vec<i64> = ids.ok_or_else(|| {
-            Error::Data(format!("{}: `{key}` should be a token id or a list of token ids", self.path.display()))
-        })?;
-        Ok(ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect())
-    }
-}
-
-/// Named special tokens, such as `bos_token`, as text, null, or a list of texts (`additional_special_tokens`).
-pub(super) fn special_token_names(folder: &Path) -> Result<Map<String, Value>> {
-    let mut names = Map::new();
-    for file in ["special_tokens_map.json", "tokenizer_config.json"] {
-        for (key, value) in JsonFile::read(folder.join(file))?.entries {
-            if let (true, Some(text)) = (key.ends_with("_token"), token_content(&value)) {
-                names.insert(key, text.into());
-            } else if key.ends_with("_token") && value.is_null() {
-                names.entry(key).or_insert(Value::Null);
-            } else if let ("additional_special_tokens" | "extra_special_tokens", Some(list)) = (key.as_str(), value.as_array()) {
-                names.insert(key, list.iter().filter_map(token_content).collect());
-            } else if let ("extra_special_tokens", Some(extra)) = (key.as_str(), value.as_object()) {
-                names.extend(extra.iter().filter_map(|(name, value)| Some((name.clone(), token_content(value)?.into()))));
-            }
-        }
-    }
-    Ok(names)
-}
-
-fn token_content(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value["content"].as_str())
-}
-
-/// Adds the tokens that only tokenizer_config.json has, as `transformers` does.
-fn add_configured_tokens(inner: &mut Inner, folder: &Path) -> Result<()> {
-    let mut file = JsonFile::read(folder.join("tokenizer_config.json"))?;
-    let Some(Value::Object(entries)) = file.entries.remove("added_tokens_decoder") else { return Ok(()) };
-    let wrong = |what: String| Error::Data(format!("{}: `added_tokens_decoder`: {what}", file.path.display()));
-    let mut tokens = Vec::new();
-    for (id, value) in entries {
-        let content = token_content(&value).ok_or_else(|| wrong(format!("token {id} has no `content`")))?;
-        let id: u32 = id.parse().map_err(|_| wrong(format!("\"{id}\" should be a token id")))?;
-        let flag = |key: &str| value[key].as_bool().unwrap_or(false);
-        let special = flag("special");
-        let known =
-            if special { inner.get_added_vocabulary().is_special_token(content) } else { inner.token_to_id(content).is_some() };
-        if !known {
-            let token = AddedToken::from(content, special).single_word(flag("single_word")).lstrip(flag("lstrip"));
-            tokens.push((id, token.rstrip(flag("rstrip")).normalized(flag("normalized"))));
-        }
-    }
-    tokens.sort_by_key(|(id, _)| *id);
-    // A token that tokenizer.json has and that now becomes special keeps its id; a new one gets the next free id.
-    inner.add_tokens(tokens.iter().map(|(_, token)| token.clone())).map_err(|error| wrong(error.to_string()))?;
-    for (id, token) in &tokens {
-        let got = inner.token_to_id(&token.content);
-        if got != Some(*id) {
-            let got = got.map_or("none".to_owned(), |got| got.to_string());
-            return Err(wrong(format!(
-                "`{}` has id {id} here but {got} after tokenizer.json is read; save both files again together",
-                token.content
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Makes every named token that the vocabulary has a special one, as `transformers` does.
-fn mark_special(inner: &mut Inner, names: &Map<String, Value>) -> Result<()> {
-    let texts = names.values().flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
-    let known = |text: &&str| inner.token_to_id(text).is_some() && !inner.get_added_vocabulary().is_special_token(text);
-    let tokens: Vec<AddedToken> =
-        texts.filter_map(Value::as_str).filter(known).map(|text| AddedToken::from(text, true)).collect();
-    inner.add_special_tokens(tokens).map_err(Error::other)?;
-    Ok(())
+/// tokenizers 0.23 panics on some texts that its own settings cannot handle.
+fn failed(said: String) -> Error {
+    Error::Data(format!("the tokenizer failed ({said}); take the tokenizer.json of the model's own repository"))
 }
 
 #[cfg(test)]

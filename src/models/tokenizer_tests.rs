@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;
+use std::path::PathBuf;
 
 fn trained() -> Tokenizer {
     let texts = ["the cat sat on the mat", "the dog and the cat", "naïve café, 日本"];
@@ -124,6 +125,40 @@ fn what_is_wrong_with_a_folder_is_said() {
     ] {
         assert!(error(folder(&trained(), &[(name, wrong)]).path()).contains(name));
     }
+}
+
+/// A tokenizer of the letters a and b with these parts.
+fn of_parts(parts: &[(&str, Value)]) -> Result<Tokenizer> {
+    let mut whole =
+        json!({ "version": "1.0", "added_tokens": [], "model": { "type": "BPE", "vocab": { "a": 0, "b": 1 }, "merges": [] } });
+    for (key, value) in parts {
+        whole[*key] = value.clone();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, whole.to_string()).unwrap();
+    Tokenizer::load(&path)
+}
+
+#[test]
+fn a_normalizer_that_doubles_and_doubles_is_refused_before_it_does() {
+    let double = json!({ "type": "Replace", "pattern": { "String": "a" }, "content": "aa" });
+    let normalizer = |count: usize| ("normalizer", json!({ "type": "Sequence", "normalizers": vec![double.clone(); count] }));
+    assert_eq!(of_parts(&[normalizer(3)]).unwrap().encode("ab").unwrap().len(), 9);
+    let said = of_parts(&[normalizer(40)]).unwrap().encode("a").unwrap_err().to_string();
+    assert!(said.contains("a text of 1 bytes may become") && said.contains("repository"), "{said}");
+    let decoder = json!({ "type": "Sequence", "decoders": vec![double; 40] });
+    assert!(of_parts(&[("decoder", decoder)]).unwrap_err().to_string().contains("decoder makes texts"));
+}
+
+/// fancy-regex gives up after a million steps, and `tokenizers` takes what is left as one piece.
+#[test]
+fn a_pattern_that_backtracks_without_end_ends() {
+    let split = json!({ "type": "Split", "pattern": { "Regex": "(?=(a+)+b)a" }, "behavior": "Isolated", "invert": false });
+    let tokenizer = of_parts(&[("pre_tokenizer", split)]).unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(tokenizer.encode(&"a".repeat(200)).unwrap().len(), 200);
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
 }
 
 proptest! {

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
+/// More runs than anybody trains, and few enough to be planned.
+const MOST_POINTS: usize = 100_000;
+
 /// One point of a sweep: a table without lists, and which keys were axes.
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -74,6 +77,11 @@ pub fn expand(method: &str, table: &Table, span: Span, sweep: &Sweep) -> Result<
         }
     }
     let groups = group(&prefix, &axes, sweep)?;
+    let points = groups.iter().map(|keys| axes[&keys[0]].len()).try_fold(1_usize, usize::checked_mul);
+    if points.is_none_or(|points| points > MOST_POINTS) {
+        return Err(Problem::at(span, format!("this sweep has more than {MOST_POINTS} runs"))
+            .hint("give fewer values, or let lists advance together with [sweep] zip"));
+    }
     let names: Vec<String> = axes.keys().cloned().collect();
     let mut tables = vec![fixed];
     for keys in groups {

@@ -298,6 +298,10 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
         "budgets must be greater than 0",
         "in nats",
     );
+    let segments = |run: &crate::spec::Run| run.size.steps.div_ceil(run.size.checkpoint_every.max(1));
+    let all = study.runs.iter().map(segments).fold(0, u64::saturating_add);
+    let what = format!("the runs have {all} checkpoints together, more than the {MOST_SEGMENTS} that can be planned");
+    check.that(all <= MOST_SEGMENTS, "training.checkpoint_every", &what, "raise `checkpoint_every`, or sweep over less");
     for run in study.runs.iter().filter(|run| run.method.trains()) {
         let (every, evaluated) = (run.size.checkpoint_every, run.evaluates_every(evaluation.every));
         let fits = every > 0 && evaluated.is_multiple_of(every);
@@ -309,6 +313,9 @@ fn evaluation(study: &Study, check: &mut Checker<'_>) {
         }
     }
 }
+
+/// Each is a stage of the plan.
+const MOST_SEGMENTS: u64 = 1_000_000;
 
 pub(super) struct Checker<'a> {
     tables: &'a Table,

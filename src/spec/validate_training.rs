@@ -35,6 +35,9 @@ pub fn optimisation(values: &Optimisation, table: &Table, fallback: &Span) -> Ve
     problems
 }
 
+/// Each checkpoint of a run is a stage of the plan.
+const MOST_SEGMENTS: u64 = 10_000;
+
 /// Checks a run's sizes.
 pub fn training(size: &TrainingSize, table: &Table, fallback: &Span) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -48,6 +51,9 @@ pub fn training(size: &TrainingSize, table: &Table, fallback: &Span) -> Vec<Prob
     that(size.batch_pairs > 0, "batch_pairs", "`batch_pairs` must be at least 1".into(), "the paper uses 64");
     let every = size.checkpoint_every;
     that(every > 0, "checkpoint_every", "`checkpoint_every` must be at least 1".into(), "try 100");
+    let segments = size.steps.div_ceil(every.max(1));
+    let what = format!("{segments} checkpoints are more than the {MOST_SEGMENTS} that a run may have");
+    that(segments <= MOST_SEGMENTS, "checkpoint_every", what, "raise `checkpoint_every`, or lower `steps`");
     problems
 }
 

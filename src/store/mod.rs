@@ -29,7 +29,17 @@ const MANIFEST: &str = "artifact.json";
 
 /// The content address of an artifact: 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Key(pub String);
+
+/// What a file says is a key becomes a path, so it has to be one.
+impl TryFrom<String> for Key {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Key::parse(&text)
+    }
+}
 
 impl Key {
     /// The digits that people see.

@@ -106,3 +106,13 @@ fn a_lock_is_free_again_when_its_holder_is_gone() {
     });
     assert!(waited.load(std::sync::atomic::Ordering::SeqCst));
 }
+
+#[test]
+fn what_a_file_says_is_a_key_is_one_or_an_error() {
+    let read = |text: &str| serde_json::from_str::<Key>(&serde_json::json!(text).to_string());
+    let key = "0a".repeat(32);
+    assert_eq!(read(&key).unwrap().0, key);
+    for text in ["", "..", "../../x", "é", &"0".repeat(63), &format!("../{}", "0".repeat(61)), &"g".repeat(64)] {
+        assert!(read(text).is_err(), "{text}");
+    }
+}

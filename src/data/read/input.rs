@@ -14,11 +14,37 @@ const BUFFER: usize = 64 << 10;
 /// The file's bytes, unpacked.
 pub fn bytes(source: &Source) -> Result<Box<dyn Read>> {
     let file = File::open(source.path).doing("open", source.path)?;
-    Ok(match source.packing {
-        Packing::Plain => Box::new(file),
+    // A pipe has no size, and so no bound.
+    let packed = file.metadata().doing("read", source.path)?;
+    let most = if packed.is_file() { packed.len().saturating_mul(MOST_GROWTH).max(source.longest) } else { u64::MAX };
+    let unpacked: Box<dyn Read> = match source.packing {
+        Packing::Plain => return Ok(Box::new(file)),
         Packing::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file))),
         Packing::Zstd => Box::new(zstd::Decoder::new(file).doing("unpack", source.path)?),
-    })
+    };
+    Ok(Box::new(Bounded { inner: unpacked, left: most }))
+}
+
+/// Text grows to some ten times its packed size; what grows more was made to fill the memory.
+pub const MOST_GROWTH: u64 = 100;
+
+/// Says that a file unpacks to too much; it travels inside an [`io::Error`] as [`TooLong`] does.
+#[derive(Debug, thiserror::Error)]
+#[error("too much")]
+pub struct TooMuch;
+
+/// A reader that fails with [`TooMuch`] instead of giving more than so many bytes.
+struct Bounded {
+    inner: Box<dyn Read>,
+    left: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| io::Error::other(TooMuch))?;
+        Ok(read)
+    }
 }
 
 /// The file's text, unpacked and without a byte order mark.

@@ -1,11 +1,11 @@
 //! Rows of data files, one at a time, whatever they are stored in: JSON lines, JSON, CSV, TSV and Parquet, each also as
 //! `.gz` or `.zst`. What the columns mean is not known here.
 
-mod guard;
 mod input;
 mod json;
 mod json_lines;
 mod parquet;
+mod parquet_footer;
 #[cfg(test)]
 mod parquet_tests;
 mod source;
@@ -21,8 +21,9 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use source::{Source, Storage};
 
-/// A line, element or record longer than this means that the file is something else, and must not fill the memory.
-const LONGEST: u64 = 64 << 20;
+/// A line, element or record longer than this means that the file is something else, and must not fill the memory: a number of
+/// two bytes takes 72 as a value.
+const LONGEST: u64 = 16 << 20;
 
 /// One row of a file.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,18 +1,25 @@
 //! Parquet: a row at a time through the format's own record reader, so that of each column one page is in memory.
 
+use std::time::Duration;
+
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Value};
 
-use super::guard::guarded;
 use super::source::Source;
-use super::{Row, Take, quoted, unpack};
-use crate::error::{Error, Result};
+use super::{Row, Take, parquet_footer, quoted, unpack};
+use crate::error::{Doing, Error, Result};
+use crate::guard::guarded;
+use crate::watch::{Exceeded, Limits, Watched};
 
 /// Rows that are decoded together; few, since a text may be long.
 const BATCH: usize = 64;
+
+/// What [`BATCH`] rows may take. A page of a few kilobytes can unpack to gigabytes, and a row of a few bytes can repeat one
+/// element billions of times; the library builds both whole before anybody sees them.
+const LIMITS: Limits = Limits { memory: 1 << 30, time: Duration::from_secs(600) };
 
 /// What ends the reading of a Parquet file.
 enum Stop {
@@ -21,9 +28,16 @@ enum Stop {
     Value(String),
 }
 
+/// Rows as far as they could be read, and what came then: the end, or what stopped the reading.
+struct Batch {
+    rows: Vec<Map<String, Value>>,
+    last: Option<Result<(), Stop>>,
+}
+
 /// Reads all rows.
 pub fn rows(source: &Source, take: Take) -> Result<usize> {
-    let file = unpack::file(source)?;
+    let mut file = unpack::file(source)?;
+    parquet_footer::check(&mut file).doing("read", source.path)?.map_err(|said| complaint(source, None, Stop::Panic(said)))?;
     let opened =
         guarded(|| SerializedFileReader::new(file)).map_err(Stop::Panic).and_then(|opened| opened.map_err(Stop::Parquet));
     let reader = opened.map_err(|stop| complaint(source, None, stop))?;
@@ -31,18 +45,49 @@ pub fn rows(source: &Source, take: Take) -> Result<usize> {
         return Err(source.wrong("no columns; write the file again with its data"));
     }
     let mut records = RowIter::from_file_into(Box::new(reader)).with_batch_size(BATCH);
+    let longest = source.longest;
+    let reading = Watched::start(LIMITS, move |()| batch(&mut records, longest)).doing("start a thread to read", source.path)?;
     let mut number = 0;
     loop {
-        let next = guarded(|| records.next().map(|record| object(&record.map_err(Stop::Parquet)?, source.longest)));
-        let fields = match next {
-            Ok(None) => return Ok(number),
-            Ok(Some(fields)) => fields,
-            Err(said) => Err(Stop::Panic(said)),
-        };
-        number += 1;
-        let fields = fields.map_err(|stop| complaint(source, Some(number), stop))?;
-        take(Row { number, line: None, fields })?;
+        let Batch { rows, last } = reading.ask(()).map_err(|exceeded| too_much(source, number, exceeded))?;
+        for fields in rows {
+            number += 1;
+            take(Row { number, line: None, fields })?;
+        }
+        match last {
+            None => {}
+            Some(Ok(())) => return Ok(number),
+            Some(Err(stop)) => return Err(complaint(source, Some(number + 1), stop)),
+        }
     }
+}
+
+/// The next rows: as many as are decoded together, or fewer that fill a row's space.
+fn batch(records: &mut RowIter<'static>, longest: u64) -> Batch {
+    let (mut rows, mut left) = (Vec::new(), longest);
+    while rows.len() < BATCH && (rows.is_empty() || left > longest / 2) {
+        let before = left;
+        left = longest;
+        let next = guarded(|| records.next().map(|record| object(&record.map_err(Stop::Parquet)?, &mut left)));
+        match next {
+            Ok(Some(Ok(fields))) => rows.push(fields),
+            Ok(Some(Err(stop))) => return Batch { rows, last: Some(Err(stop)) },
+            Ok(None) => return Batch { rows, last: Some(Ok(())) },
+            Err(said) => return Batch { rows, last: Some(Err(Stop::Panic(said))) },
+        }
+        left = before.saturating_sub(longest - left);
+    }
+    Batch { rows, last: None }
+}
+
+fn too_much(source: &Source, number: usize, exceeded: Exceeded) -> Error {
+    let what = match exceeded {
+        Exceeded::Memory => format!("takes more than {} MiB of memory to read", LIMITS.memory >> 20),
+        Exceeded::Time => format!("takes more than {} s to read", LIMITS.time.as_secs()),
+        Exceeded::Gone => "cannot be read".to_owned(),
+    };
+    let what = format!("{what}; write the file again with smaller pages and row groups, and shorter lists, if you trust it");
+    Error::row(source.path, number + 1, what)
 }
 
 fn complaint(source: &Source, row: Option<usize>, stop: Stop) -> Error {
@@ -74,11 +119,11 @@ fn complaint(source: &Source, row: Option<usize>, stop: Stop) -> Error {
     }
 }
 
-fn object(record: &Record, longest: u64) -> Result<Map<String, Value>, Stop> {
-    let mut left = longest;
+/// A record's columns; `left` bytes of text fit into the row.
+fn object(record: &Record, left: &mut u64) -> Result<Map<String, Value>, Stop> {
     let mut fields = Map::new();
     for (column, field) in record.get_column_iter() {
-        let value = value(field, &mut left).map_err(|what| Stop::Value(format!("column {} {what}", quoted(column))))?;
+        let value = value(field, left).map_err(|what| Stop::Value(format!("column {} {what}", quoted(column))))?;
         fields.insert(column.clone(), value);
     }
     Ok(fields)

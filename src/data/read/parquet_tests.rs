@@ -117,7 +117,7 @@ fn a_packed_file_that_grows_without_end_is_refused() {
     std::fs::write(&path, gzip(&vec![0; 1 << 20])).unwrap();
     let source = Source { path: &path, packing: Packing::Gzip, longest: 1000 };
     let error = super::parquet::rows(&source, &mut |_| Ok(())).unwrap_err();
-    let wanted = "a.parquet.gz: unpacks to more than 100 times its size; unpack it and give the .parquet file itself";
+    let wanted = "a.parquet.gz: unpacks to more than 100 times its size; unpack it and give the file itself";
     assert!(matches!(&error, Error::Data(said) if said.ends_with(wanted)), "{error}");
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::input::TooLong;
+use super::input::{MOST_GROWTH, TooLong, TooMuch};
 use crate::error::{Error, Result};
 
 /// How rows are stored.
@@ -87,6 +87,9 @@ impl Source<'_> {
     pub fn unreadable(&self, row: usize, line: Option<u64>, error: io::Error, too_long: &str) -> Error {
         if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
             return self.too_long(row, line, too_long);
+        }
+        if error.get_ref().is_some_and(|inner| inner.is::<TooMuch>()) {
+            return self.wrong(format!("unpacks to more than {MOST_GROWTH} times its size; unpack it and give the file itself"));
         }
         let packed = match self.packing {
             Packing::Gzip => "gzip",

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// Most often a quote that opens and never closes swallows the rest of the file.
 const TOO_LONG: &str = "close every double quote, and write quotes inside a text as \"\"";
 
+/// More columns than any data set of texts has.
+const MOST_COLUMNS: usize = 10_000;
+
 /// Reads all rows.
 pub fn rows(source: &Source, input: &mut dyn BufRead, delimiter: u8, take: Take) -> Result<usize> {
     let meter = Meter::new(source.longest);
@@ -47,6 +50,12 @@ pub fn rows(source: &Source, input: &mut dyn BufRead, delimiter: u8, take: Take)
 
 /// The names in the header, each once.
 fn columns(header: &csv::ByteRecord) -> Result<Vec<String>, String> {
+    if header.len() > MOST_COLUMNS {
+        return Err(format!(
+            "{} columns, and {MOST_COLUMNS} are read at most; write a header line with the columns' names",
+            header.len()
+        ));
+    }
     let mut columns: Vec<String> = Vec::new();
     for name in header {
         let name = std::str::from_utf8(name).map_err(|error| format!("the header is {}", not_utf8(error)))?.trim();

@@ -157,7 +157,8 @@ impl Client {
         Err(Failure::Status { code, message, retry_after: asked, may_pass: busy || renamed })
     }
 
-    fn read(&self, bytes: &[u8]) -> Result<Reply, Failure> {
+    /// What is in the body of an answer.
+    pub fn read(&self, bytes: &[u8]) -> Result<Reply, Failure> {
         let answer: Value = serde_json::from_slice(bytes).map_err(|error| Failure::Malformed(error.to_string()))?;
         let Some(message) = answer["choices"].get(0).and_then(|choice| choice["message"].as_object()) else {
             let complaint = self.presentable(&Complaint::read(bytes).message);

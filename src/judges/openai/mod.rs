@@ -93,6 +93,14 @@ impl OpenAi {
         self.client.check_key()
     }
 
+    /// The verdict in the body of a server's answer; none where the answer cannot be read as one. Nothing is asked or written.
+    ///
+    /// Fails where no chat endpoint answers like that.
+    pub fn verdict_of(&self, body: &[u8]) -> Result<Option<Verdict>> {
+        let reply = self.client.read(body).map_err(|failure| self.client.explain(&failure, 1))?;
+        Ok(settled(&[reply.text]))
+    }
+
     /// Calls that the ledger has recorded, and what they cost.
     pub fn spent(&self) -> Result<Spent> {
         Ok(Contents::read(&self.ledger, &self.settings)?.spent)

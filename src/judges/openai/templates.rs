@@ -7,6 +7,7 @@
 
 use super::quote::quoted;
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::judges::{Question, Subject};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
 
@@ -210,8 +211,7 @@ fn add_own(environment: &mut Environment<'static>, source: &str) -> Result<()> {
 
 /// Runs a part of minijinja, which 3.0 lets panic on a template such as `{{ [][::-1] }}`.
 fn without_panic<T>(name: &str, run: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T> {
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-    let error = match result {
+    let error = match guarded(run) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error,
         Err(_) => {

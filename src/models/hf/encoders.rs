@@ -106,7 +106,9 @@ impl EncoderFamily {
         if config.heads == 0 || !config.width.is_multiple_of(config.heads) {
             return Err(format!("{} heads do not divide a width of {}", config.heads, config.width));
         }
-        if config.context <= config.first_position + 2 || config.labels.is_empty() || config.layers > super::MOST_LAYERS {
+        let empty = [config.vocabulary, config.width, config.inner].contains(&0);
+        if empty || config.context <= config.first_position + 2 || config.labels.is_empty() || config.layers > super::MOST_LAYERS
+        {
             return Err("a size makes no sense".into());
         }
         Ok((family, config))

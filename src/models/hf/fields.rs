@@ -1,5 +1,6 @@
 //! The values of a config.json, each read with its type, its default and a message.
 
+use crate::bounded;
 use crate::error::{Doing, Error, Result};
 use crate::ops::Activation;
 use serde_json::{Map, Value};
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 /// More than any model; a size beyond it is a mistake in the file.
 const LARGEST: u64 = 1 << 28;
+
+/// More labels than any classifier has.
+const MOST_LABELS: usize = 1 << 16;
 
 /// A config.json.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +29,7 @@ impl Fields {
 
     /// Reads a file of the kind of config.json; also its path, for messages.
     pub fn read(path: PathBuf) -> Result<(PathBuf, Self)> {
-        let bytes = std::fs::read(&path).doing("read", &path)?;
+        let bytes = bounded::read(&path, bounded::SETTINGS).doing("read", &path)?;
         let fields = serde_json::from_slice(&bytes)
             .map_err(|error| Error::Data(format!("{} is not a JSON object: {error}; copy it again", path.display())))?;
         Ok((path, Fields(fields)))
@@ -105,12 +109,19 @@ impl Fields {
         if let Some(names) = self.table("id2label")? {
             let name = |index: usize| {
                 let name = names.get(&index.to_string()).and_then(Value::as_str);
-                name.map(str::to_owned).ok_or_else(|| format!("`id2label` has no name of label {index}"))
+                // Tables are printed as they are.
+                match name.filter(|name| !name.contains(char::is_control)) {
+                    Some(name) => Ok(name.to_owned()),
+                    None => Err(format!("`id2label` has no name of label {index}, or one with control characters")),
+                }
             };
             return (0..names.0.len()).map(name).collect();
         }
         // What transformers assumes.
         let count = self.size_if_there("num_labels")?.unwrap_or(2);
+        if count > MOST_LABELS {
+            return Err(format!("`num_labels` is {count}, more than the {MOST_LABELS} that any classifier has"));
+        }
         Ok((0..count).map(|index| format!("LABEL_{index}")).collect())
     }
 

@@ -1,5 +1,6 @@
 //! Tensors of a model's safetensors files, one file or several with an index, memory-mapped and widened to f32 one by one.
 
+use crate::bounded;
 use crate::error::{Doing, Error, Result};
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -49,7 +50,7 @@ impl Weights {
             return Err(Error::Data(format!("{} {what}", folder.display())));
         }
         let damaged = |what: String| Error::Data(format!("{}: {what}", index.display()));
-        let bytes = std::fs::read(&index).doing("read", &index)?;
+        let bytes = bounded::read(&index, bounded::SETTINGS).doing("read", &index)?;
         let names: Index = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let mut files: Vec<&String> = names.weight_map.values().collect();
         files.sort();

@@ -64,7 +64,7 @@ pub fn to_svg(drawing: &Drawing) -> Result<String> {
     paint(drawing, &SVGBackend::with_string(&mut svg, scaled).into_drawing_area(), SVG_SCALE, &SVG)?;
     // The first tag is the document's: it gets its true size, and joins as round as those of the PNG.
     let (_, rest) = svg.split_once('>').ok_or_else(|| Error::other("plotters wrote no svg; this is a bug"))?;
-    let title = drawing.title.replace('&', "&amp;").replace('<', "&lt;");
+    let title = visible(&drawing.title).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {} {}\" \
          stroke-linejoin=\"round\" stroke-linecap=\"round\" role=\"img\">\n<title>{title}</title>{rest}",
@@ -141,7 +141,12 @@ fn write_text<B: DrawingBackend>(text: &Text, root: &DrawingArea<B, Shift>, scal
         .pos(Pos::new(across, VPos::Top));
     let rise = text.size * with.baseline;
     let (x, y) = if text.upwards { (text.at.0 - rise, text.at.1) } else { (text.at.0, text.at.1 - rise) };
-    root.draw_text(&text.text, &style, (whole(x, scale), whole(y, scale))).map_err(Error::other)
+    root.draw_text(&visible(&text.text), &style, (whole(x, scale), whole(y, scale))).map_err(Error::other)
+}
+
+/// A text without control characters, which no XML document may hold.
+fn visible(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 /// A length in the pixels of a backend. Far outside is as good as outside, and keeps plotters' sums from overflowing.
@@ -160,4 +165,29 @@ fn capsule(from: Point, to: Point, radius: f64) -> Vec<Point> {
         })
     };
     end(to, along - FRAC_PI_2).chain(end(from, along + FRAC_PI_2)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_in_a_figure_is_markup() {
+        let evil = "<script>alert(\"1\" & '2')</script>]]>\u{1b}\u{0}é";
+        let mut drawing = Drawing::new(200.0, 100.0, evil);
+        let text = Text {
+            text: evil.to_owned(),
+            at: (10.0, 50.0),
+            size: 12.0,
+            color: PAPER,
+            align: Align::Start,
+            bold: false,
+            upwards: false,
+        };
+        drawing.items.push(Item::Text(text));
+        let svg = to_svg(&drawing).expect("a drawing");
+        assert!(!svg.contains("<script") && !svg.contains("]]>"), "{svg}");
+        assert!(!svg.contains(|letter: char| letter.is_control() && letter != '\n'), "{svg}");
+        assert_eq!(svg.matches("&lt;script&gt;").count(), 2, "{svg}");
+    }
 }

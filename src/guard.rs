@@ -1,5 +1,5 @@
-//! Panics of a parser as errors. The Parquet reader panics on some schemas and damages that its types allow; for us they
-//! are one more way in which a file can be wrong.
+//! Panics of somebody else's parser as errors. The readers of Parquet, of tokenizers and of templates panic on some damages that
+//! their types allow; for us they are one more way in which a file can be wrong.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
