@@ -1,7 +1,9 @@
 //! Writes small valid inputs for every target: `seeds FOLDER`. All texts are our own.
 
 use dpo_lab::data::formats::Format;
+// What the readers report their coverage to.
 use dpo_lab::models::hf::{FAMILIES, Fields};
+use libfuzzer_sys as _;
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
