@@ -11,8 +11,8 @@
 mod console;
 
 pub mod bench;
-mod build_info;
 mod bounded;
+mod build_info;
 pub mod cli;
 pub mod data;
 pub mod error;

@@ -78,6 +78,11 @@ fn every_module_has_its_place() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for entry in fs::read_dir(source).expect("src").flatten() {
         let name = entry.file_name().to_string_lossy().trim_end_matches(".rs").to_owned();
-        assert!(LEAVES.contains(&name.as_str()) || ["lib", "main"].contains(&name.as_str()) || ALLOWED.iter().any(|(module, _)| *module == name), "{name} is not in ALLOWED");
+        assert!(
+            LEAVES.contains(&name.as_str())
+                || ["lib", "main"].contains(&name.as_str())
+                || ALLOWED.iter().any(|(module, _)| *module == name),
+            "{name} is not in ALLOWED"
+        );
     }
 }

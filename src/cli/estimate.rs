@@ -1,9 +1,8 @@
 //! What a plan will cost: gathers what files and the store know, and hands it to the plan's own arithmetic.
 
 use super::study::Prepared;
-use crate::exec;
 use crate::models::hf;
-use crate::plan::cost::{Contents, Cost, Known, MAIN, Made, Rates, Shape, Texts, Thing, costs};
+use crate::plan::cost::{Ahead, Contents, Cost, Known, MAIN, Made, Rates, Shape, Texts, Thing, costs};
 use crate::plan::{Kind, Stage, Work};
 use crate::resolve::Corpus;
 use crate::stages::{Completions, Labelled, read_json};
@@ -15,8 +14,8 @@ use std::path::Path;
 /// Bytes of a token of English, about.
 const BYTES_PER_TOKEN: f64 = 4.0;
 
-/// Costs of all stages of a plan, in its order.
-pub(super) fn of(prepared: &Prepared, store: &Store) -> Vec<Cost> {
+/// Costs of all stages of a plan, in its order, where workers share the cores as `ahead` says.
+pub(super) fn of(prepared: &Prepared, store: &Store, ahead: Ahead) -> Vec<Cost> {
     let mut known = Known::default();
     for stage in &prepared.plan.stages {
         if let Some(contents) = contents(stage, store) {
@@ -27,7 +26,7 @@ pub(super) fn of(prepared: &Prepared, store: &Store) -> Vec<Cost> {
             known.corpora.insert(stage.key.clone(), bytes as f64 / BYTES_PER_TOKEN);
         }
     }
-    costs(&prepared.plan.stages, &known, exec::cores())
+    costs(&prepared.plan.stages, &known, ahead.threads())
 }
 
 /// What files say of an artifact: of a pretrained model its config.json, of texts in the store their numbers. What cannot be read is

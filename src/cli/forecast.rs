@@ -92,7 +92,6 @@ impl Forecast {
     ) -> Self {
         let mut rows = Vec::with_capacity(reasons.len());
         let mut running: Vec<(&Stage, Thing, f64)> = Vec::new();
-        let usual = (ahead.cores / ahead.jobs.max(1)).max(1);
         for (index, _, why) in reasons {
             let (stage, cost) = (&prepared.plan.stages[index], costs[index]);
             let kind = stage.work.kind();
@@ -100,7 +99,7 @@ impl Forecast {
             if why.is_some() {
                 share = left(&stage.key);
                 let thing = Thing::of(stage, cost.weights);
-                seconds = rates.seconds(&thing, &cost, usual).map(|seconds| share * seconds);
+                seconds = rates.seconds(&thing, &cost, ahead.threads()).map(|seconds| share * seconds);
                 running.push((stage, thing, share));
             }
             let (label, key) = (stage.label.clone(), stage.key.short().to_owned());

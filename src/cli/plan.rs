@@ -39,10 +39,10 @@ impl Plan {
     pub(super) fn run(self) -> Result<Exit> {
         let prepared = prepare(&self.file, &self.study, Fetch::No)?;
         let store = Store::open(&self.study.results.results)?;
-        let costs = estimate::of(&prepared, &store);
-        let rates = estimate::rates(&prepared, &store, &costs);
         let slots = Slots::new(&prepared.devices, self.jobs.map(|jobs| jobs as usize), exec::cores());
         let ahead = Ahead { jobs: slots.count(), cores: exec::cores() };
+        let costs = estimate::of(&prepared, &store, ahead);
+        let rates = estimate::rates(&prepared, &store, &costs);
         let reasons = reasons(&prepared, &store, &self.study.force);
         let forecast = Forecast::of(&prepared, reasons, &costs, &rates, ahead, |key| estimate::left(&store, key));
         let selected = prepared.wanted();

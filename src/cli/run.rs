@@ -12,6 +12,7 @@ use crate::exec::slurm::Ended;
 use crate::exec::{self, Interrupts, Local, Outcome, Progress, Schedule, Slots, Verbosity};
 use crate::judges::Subject;
 use crate::machine;
+use crate::plan::cost::Ahead;
 use crate::plan::{RunPlan, Stage};
 use crate::report::{self, Written};
 use crate::resolve::Fetch;
@@ -114,8 +115,10 @@ impl<'a> Executor<'a> {
         let selected: HashSet<&Key> = wanted.iter().map(|stage| &stage.key).collect();
         schedule.leave_out(|stage| !selected.contains(&stage.key));
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
+        let slots = Slots::new(&prepared.devices, self.execution.jobs.map(|jobs| jobs as usize), exec::cores());
         if pending > 0 {
-            schedule = schedule.with_costs(estimate::of(prepared, store));
+            let ahead = Ahead { jobs: slots.count(), cores: exec::cores() };
+            schedule = schedule.with_costs(estimate::of(prepared, store, ahead));
         }
         let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared, store);
         if up_to_date {
@@ -138,6 +141,7 @@ impl<'a> Executor<'a> {
             results: &self.study.results.results,
             slots: Slots::new(&prepared.devices, self.execution.jobs.map(|jobs| jobs as usize), exec::cores()),
             memory: machine::available_memory(),
+            slots,
             checkpoint_every: self.execution.checkpoint_minutes,
             interrupts: self.interrupts,
             finished: &mut |stage| follower.iter().for_each(|follower| follower.finished(&stage.key)),

@@ -66,7 +66,7 @@ pub(super) fn bytes(reading: &Reading<'_>, made: &Contents) -> f64 {
         }
         Work::Evaluate { .. } => evaluation(reading),
         Work::Judge { .. } => reading.input("prompts").prompts().count * VERDICTS[0] + VERDICTS[1],
-        Work::Exact { beta, .. } => EXACT[usize::from(beta.is_none() && reading.same("policy", "reference"))],
+        Work::Exact { best_of_n, .. } => EXACT[usize::from(best_of_n.is_none() && reading.same("policy", "reference"))],
         // A pretrained model stays where it is.
         Work::Pretrained {} | Work::PretrainedClassifier {} | Work::Classifier { .. } => 0.0,
     };

@@ -26,8 +26,10 @@ use std::collections::HashMap;
 use texts::Pieces;
 use training::Labelled;
 
-/// Bytes of a worker that has done nothing yet: its program, its threads and their stacks.
-const PROCESS: f64 = 45e6;
+/// Bytes of a worker that runs no model: its program, and what it keeps of its work.
+const PROCESS: f64 = 20e6;
+/// Bytes that every thread adds once it runs models, and where it trains them: its heap keeps blocks that it may need again.
+const THREAD: [f64; 2] = [20e6, 40e6];
 /// Data in memory, with what its file is parsed through, against the file.
 const PARSED: f64 = 3.0;
 
@@ -57,7 +59,7 @@ pub struct Frozen {
     pub cost: Option<Cost>,
 }
 
-/// The costs of stages, inputs before what reads them, where workers have so many threads at most.
+/// The costs of stages, inputs before what reads them, where workers have so many threads.
 pub fn costs(stages: &[Stage], known: &Known, threads: usize) -> Vec<Cost> {
     let mut contents: HashMap<&Key, Contents> = HashMap::with_capacity(stages.len());
     let mut on_disk: HashMap<&Key, f64> = HashMap::with_capacity(stages.len());
@@ -69,7 +71,8 @@ pub fn costs(stages: &[Stage], known: &Known, threads: usize) -> Vec<Cost> {
         let disk = disk::bytes(&reading, &made);
         let texts: f64 = TEXTS.iter().filter_map(|role| on_disk.get(stage.inputs.get(*role)?)).sum();
         let own = if made.model.is_some() { 0.0 } else { disk };
-        let memory = PROCESS + FLOAT * resident(&reading, &made) + load.memory + PARSED * (texts + own);
+        let engine = if load.flops > 0.0 { threads as f64 * THREAD[usize::from(made.model.is_some())] } else { 0.0 };
+        let memory = PROCESS + engine + FLOAT * resident(&reading, &made) + load.memory + PARSED * (texts + own);
         let main = made.model.or_else(|| reading.model(&MAIN));
         all.push(Cost {
             tokens: load.tokens,
@@ -114,8 +117,10 @@ fn resident(reading: &Reading<'_>, made: &Contents) -> f64 {
         Work::Reinforce { .. } => made.model.map_or(0.0, |shape| shape.weights) + weights("reference") + weights("reward_model"),
         Work::Samples { .. } | Work::Generate { .. } => 2.0 * weights("policy").max(weights("reference")),
         Work::Evaluate { .. } => {
+            // A policy of adapters without them is its reference. The other models come one after another.
+            let adapted = reading.input("policy").model.is_some_and(|shape| shape.trained < shape.weights);
             let judge = weights("reward_model").max(weights("fluency")).max(weights("classifier"));
-            weights("policy") + weights("reference").max(judge) + judge.min(weights("reference"))
+            weights("policy") + if adapted { judge } else { weights("reference").max(judge) }
         }
         Work::Exact { .. } => weights("policy") + weights("reference") + weights("reward_model"),
         Work::Judge { .. } => {

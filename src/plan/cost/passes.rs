@@ -21,7 +21,7 @@ const KEPT_LOGITS: f64 = (1 << 20) as f64;
 /// keeps. docs/plan.md has the measurements.
 const TAPE: f64 = 50.0;
 /// Numbers of a token that inference holds at once, in the same unit.
-const FLIGHT: f64 = 24.0;
+const FLIGHT: f64 = 12.0;
 
 /// What a part of a stage takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

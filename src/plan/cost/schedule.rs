@@ -26,6 +26,13 @@ pub struct Ahead {
     pub cores: usize,
 }
 
+impl Ahead {
+    /// Threads of a stage while as many run as may.
+    pub fn threads(&self) -> usize {
+        (self.cores / self.jobs.max(1)).max(1)
+    }
+}
+
 /// Runs `stages`, whose inputs are among them or there already, where `seconds(stage, threads)` says how long one takes. Stages start
 /// in their order, as soon as their inputs are there and fewer than `jobs` run.
 pub fn timetable(stages: &[&Stage], ahead: Ahead, seconds: impl Fn(usize, usize) -> Option<f64>) -> Timetable {
