@@ -139,7 +139,6 @@ impl<'a> Executor<'a> {
         let local = Local {
             store,
             results: &self.study.results.results,
-            slots: Slots::new(&prepared.devices, self.execution.jobs.map(|jobs| jobs as usize), exec::cores()),
             memory: machine::available_memory(),
             slots,
             checkpoint_every: self.execution.checkpoint_minutes,
