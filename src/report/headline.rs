@@ -92,9 +92,10 @@ fn behind(summary: &[SummaryRow], best: &SummaryRow, next: &SummaryRow) -> Strin
 }
 
 fn best_of_n(tables: &Tables<'_>) -> Option<String> {
-    let row = tables.best_of_n.iter().filter(|row| !row.reward_mean.is_nan()).max_by_key(|row| row.n)?;
+    let known = tables.best_of_n.iter().filter(|row| !row.reward_mean.is_nan());
+    let row = known.max_by(|a, b| a.reward_mean.total_cmp(&b.reward_mean))?;
     Some(format!(
-        "The best of {} completions of the reference by the learned reward has {:.3} ± {:.3}, at a KL of at most {:.2} nats.",
+        "Best-of-N is best with N = {}: {:.3} ± {:.3}, at a KL of at most {:.2} nats.",
         row.n, row.reward_mean, row.reward_se, row.kl_bound
     ))
 }
@@ -119,7 +120,7 @@ fn win_rates(rows: &[WinRateRow]) -> Vec<String> {
     let Some(best) = known.iter().max_by(|a, b| a.win_rate.total_cmp(&b.win_rate)) else { return Vec::new() };
     let rate = |row: &WinRateRow| format!("{:.3} [{:.3}, {:.3}]", row.win_rate, row.ci_low, row.ci_high);
     let mut sentence = format!(
-        "Judged by {} against {}, {} at temperature {} wins most often: {} of {} pairs.",
+        "By the judge `{}` and against {}, {} at temperature {} wins most often: {} of {} pairs.",
         best.judge,
         best.baseline,
         best.run,

@@ -1,7 +1,7 @@
 //! What judges say, in report.html: win rates, their figures, samples side by side, and the paper's numbers beside the measured ones.
 
 use super::collect::{Collected, Collection, Verdicts};
-use super::html::Section;
+use super::html::{Section, Table};
 use super::judged_rows::{OUT_OF_DISTRIBUTION, SideBySideRow, WinRateRow};
 use super::page::{Tables, drawn, table};
 use super::side_by_side::{self, Said, SideBySide};
@@ -103,7 +103,7 @@ fn rates(rows: &[WinRateRow]) -> Section {
     Section {
         heading: "Win rates".to_owned(),
         paragraphs,
-        tables: vec![table(&header, last.map(cells).collect())],
+        tables: vec![Table { title: "Win rates of last checkpoints".to_owned(), ..table(&header, last.map(cells).collect()) }],
         ..Section::default()
     }
 }

@@ -14,7 +14,7 @@ pub fn section(runs: &[Provenance]) -> Section {
     packages.extend(builds(runs).iter().flat_map(|build| build.direct()));
     let packages = packages.into_iter().map(|(name, version)| vec![name, version]).collect();
     let tables = vec![
-        table(&["what", "value"], facts(runs)),
+        Table { folded: false, ..table(&["what", "value"], facts(runs)) },
         folded("What each run took", &["run", "stages", "seconds", "with shared stages", "peak MiB", "energy (J)"], costs(runs)),
         folded("Values that all runs share, after defaults, extends and overrides", &["key", "value"], shared(runs)),
         folded("Packages that dpo-lab was built with", &["package", "version"], packages),

@@ -9,7 +9,7 @@ use crate::spec::{self, Run, Study};
 use crate::store::{Key, Record, Store, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -91,7 +91,10 @@ pub struct StageRecord {
 pub fn write(study: &Study, plan: &Plan, saved: &Saved, store: &Store, folder: &Path) -> Result<Vec<Provenance>> {
     let places = plan.stages.iter().enumerate().map(|(place, stage)| (&stage.key, place)).collect();
     let mut owners: HashMap<&Key, usize> = HashMap::new();
-    plan.runs.iter().flat_map(|run| &run.own).for_each(|key| *owners.entry(key).or_default() += 1);
+    for run in &plan.runs {
+        // A run may name a stage more than once.
+        run.own.iter().collect::<HashSet<_>>().into_iter().for_each(|key| *owners.entry(key).or_default() += 1);
+    }
     let mut known = Known { store, plan, places, owners, records: HashMap::new(), packages: HashMap::new() };
     let mut written = Vec::new();
     for (run, run_plan) in study.runs.iter().zip(&plan.runs) {
@@ -119,6 +122,7 @@ impl Known<'_> {
     fn provenance(&mut self, study: &Study, run: &Run, run_plan: &RunPlan, saved: &Saved) -> Provenance {
         let mut needed: Vec<usize> = run_plan.needs.iter().filter_map(|key| self.places.get(key).copied()).collect();
         needed.sort_unstable();
+        needed.dedup();
         let needed: Vec<&Stage> = needed.into_iter().map(|place| &self.plan.stages[place]).collect();
         let mut data: Vec<Datum> = needed.iter().flat_map(|stage| data(stage)).collect();
         data.sort();

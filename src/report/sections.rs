@@ -7,6 +7,8 @@ use super::rows::{BestOfNRow, FrontierRow, SummaryRow, TrainRow};
 use crate::methods::Role;
 use crate::spec::Run;
 
+/// Runs beyond which the table of runs is folded.
+const SHOWN_RUNS: usize = 40;
 /// Prompts whose completions are shown.
 const SHOWN_PROMPTS: usize = 3;
 
@@ -33,7 +35,8 @@ pub fn runs(collection: &Collection<'_>, frontier: &[FrontierRow], status: &dyn 
     };
     let header =
         ["run", "status", "step", "true reward", "KL (nats)", "learned reward", "tokens", "entropy", "log π/π_ref of chosen"];
-    table(&header, collection.runs.iter().map(row).collect())
+    let rows: Vec<Vec<String>> = collection.runs.iter().map(row).collect();
+    Table { title: "Last checkpoint of every run".to_owned(), folded: rows.len() > SHOWN_RUNS, ..table(&header, rows) }
 }
 
 /// Likelihood displacement: mean log(pi / ref) of the chosen completions over the last tenth of training, in nats. Below 0 the
@@ -168,7 +171,8 @@ pub fn samples(collection: &Collection<'_>) -> Option<Section> {
     let trained = || collection.runs.iter().filter(|collected| collected.run.method.trains());
     let mut rows = Vec::new();
     for (collected, evaluation) in trained().filter_map(|collected| Some((collected, last(collected)?))) {
-        for sample in evaluation.samples.iter().filter(|sample| sample.prompt < SHOWN_PROMPTS) {
+        let first = |prompt| evaluation.samples.iter().find(|sample| sample.prompt == prompt);
+        for sample in (0..SHOWN_PROMPTS).filter_map(first) {
             let reward = if sample.reward.is_nan() { String::new() } else { format!("{:.2}", sample.reward) };
             rows.push((
                 sample.prompt,
