@@ -1,8 +1,9 @@
 //! What every stage of a study is doing, from the store: nothing here waits, and no digest is made.
 
+use crate::exec::slurm::QueueState;
 use crate::plan::{Saved, SavedStage};
 use crate::store::{Key, Standing, State, Status, Store};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// How many lines of its log a failed stage shows.
 const LOG_LINES: usize = 3;
@@ -22,6 +23,8 @@ pub(super) enum Doing {
     Gone(Status, Vec<String>),
     /// It was asked to stop.
     Stopped(Status),
+    /// A cluster has it in its queue, or is about to report from its node; in the cluster's words.
+    Queued(String),
     /// It will run when its inputs are there.
     Waiting,
     /// Something that it needs failed.
@@ -38,6 +41,7 @@ impl Doing {
             Doing::Failed(..) => "failed",
             Doing::Gone(..) => "gone",
             Doing::Stopped(_) => "stopped",
+            Doing::Queued(_) => "queued",
             Doing::Waiting => "waiting",
             Doing::Blocked => "blocked",
         }
@@ -45,7 +49,7 @@ impl Doing {
 
     /// Whether something may still come of it without a person.
     pub fn may_change(&self) -> bool {
-        matches!(self, Doing::Running(_) | Doing::Gone(..) | Doing::Stopped(_) | Doing::Waiting)
+        matches!(self, Doing::Running(_) | Doing::Gone(..) | Doing::Stopped(_) | Doing::Queued(_) | Doing::Waiting)
     }
 }
 
@@ -89,6 +93,18 @@ pub(super) fn look(saved: Saved, store: &Store, state: impl Fn(&Key) -> State) -
     });
     let doing = blocked(&saved.stages, found.collect());
     Seen { study: saved.study, runs: saved.runs.len(), stages: saved.stages.into_iter().zip(doing).collect() }
+}
+
+impl Seen {
+    /// Says of waiting stages what a cluster's queue says of them.
+    pub fn queued(mut self, queue: &BTreeMap<Key, QueueState>) -> Self {
+        for (stage, doing) in self.stages.iter_mut().filter(|(_, doing)| *doing == Doing::Waiting) {
+            if let Some(state) = queue.get(&stage.key) {
+                *doing = Doing::Queued(state.to_string());
+            }
+        }
+        self
+    }
 }
 
 /// Whether an artifact is there, for who looks again and again: they are published whole, and reading their files would keep the

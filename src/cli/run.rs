@@ -120,7 +120,7 @@ impl<'a> Executor<'a> {
             let ahead = Ahead { jobs: slots.count(), cores: exec::cores() };
             schedule = schedule.with_costs(estimate::of(prepared, store, ahead));
         }
-        let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared, store);
+        let up_to_date = pending == 0 && prepared.folder.join("report.html").exists() && is_drawn(prepared, &schedule, store);
         if up_to_date {
             if !quiet {
                 tell!("{name}: nothing to do, all {} stages are in the store", schedule.stages().len());
@@ -218,9 +218,9 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// Whether the report was drawn from this very plan.
-fn is_drawn(prepared: &Prepared, store: &Store) -> bool {
-    std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared, store))
+/// Whether the report was drawn from this very plan, and from as much of it as the store has now.
+fn is_drawn(prepared: &Prepared, schedule: &Schedule, store: &Store) -> bool {
+    std::fs::read_to_string(stamp_path(prepared)).is_ok_and(|stamp| stamp == plan_digest(prepared, schedule, store))
 }
 
 /// Whether there are tables, and a report of this plan would have nothing to put in their place.
@@ -240,7 +240,7 @@ fn draw(prepared: &Prepared, schedule: &Schedule, store: &Store, quiet: bool) ->
     if !quiet {
         print_table(prepared, &written, &status);
     }
-    stamp(prepared, store)?;
+    stamp(prepared, schedule, store)?;
     Ok(written)
 }
 
@@ -248,9 +248,10 @@ fn stamp_path(prepared: &Prepared) -> PathBuf {
     prepared.folder.join(".drawn")
 }
 
-/// What the report depends on: keys of all stages, names of runs and judges, what is known of judges, and this version's drawing.
-fn plan_digest(prepared: &Prepared, store: &Store) -> String {
-    let keys: Vec<&str> = prepared.plan.stages.iter().map(|stage| stage.key.0.as_str()).collect();
+/// What the report depends on: keys of all stages and whether they are there, names of runs and judges, what is known of judges, and this version's drawing.
+fn plan_digest(prepared: &Prepared, schedule: &Schedule, store: &Store) -> String {
+    let is_there = |key: &Key| matches!(schedule.outcome(key), Outcome::Cached | Outcome::Done);
+    let keys: Vec<(&str, bool)> = prepared.plan.stages.iter().map(|stage| (stage.key.0.as_str(), is_there(&stage.key))).collect();
     let runs: Vec<&str> = prepared.study.runs.iter().map(|run| run.name.as_str()).collect();
     let calibration = |judge: &Judge| {
         Subject::ALL.map(|subject| std::fs::read(store.judges().join(report::calibration_file(&judge.kind, subject))).ok())
@@ -265,8 +266,8 @@ fn plan_digest(prepared: &Prepared, store: &Store) -> String {
     blake3::hash(values.as_bytes()).to_hex().to_string()
 }
 
-fn stamp(prepared: &Prepared, store: &Store) -> Result<()> {
-    crate::store::write_atomically(&stamp_path(prepared), plan_digest(prepared, store).as_bytes())
+fn stamp(prepared: &Prepared, schedule: &Schedule, store: &Store) -> Result<()> {
+    crate::store::write_atomically(&stamp_path(prepared), plan_digest(prepared, schedule, store).as_bytes())
 }
 
 /// Every run's status in runs.csv.

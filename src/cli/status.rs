@@ -7,6 +7,7 @@ use super::Results;
 use super::look::{Doing, Seen, glance, look, seconds_left};
 use super::study::read_saved;
 use crate::error::{Error, Exit, Result};
+use crate::exec::slurm;
 use crate::plan::Saved;
 use crate::store::{Key, State, Store, now};
 use clap::Args;
@@ -60,7 +61,12 @@ impl Status {
     /// What there is now. Artifacts whose size and time are those of the last check count as checked.
     fn look(&self, store: &Store) -> Result<Vec<Seen>> {
         let state = |key: &Key| if self.verify { store.verify(key) } else { store.state(key) };
-        self.look_with(store, state)
+        let queued = |seen: Seen| {
+            // A cluster that does not answer has nothing to say; the stages' own files have.
+            let queue = slurm::queue(&self.results.results.join(&seen.study)).unwrap_or_default();
+            seen.queued(&queue)
+        };
+        Ok(self.look_with(store, state)?.into_iter().map(queued).collect())
     }
 
     fn look_with(&self, store: &Store, state: impl Fn(&Key) -> State) -> Result<Vec<Seen>> {
@@ -87,7 +93,7 @@ fn as_json(seen: &Seen, all: bool) -> Value {
                 Doing::Running(status) | Doing::Stopped(status) => (Some(status), None, None),
                 Doing::Gone(status, log) => (Some(status), None, Some(log)),
                 Doing::Failed(message, log) => (None, Some(message), Some(log)),
-                Doing::Corrupt(why) => (None, Some(why), None),
+                Doing::Corrupt(why) | Doing::Queued(why) => (None, Some(why), None),
                 Doing::Done | Doing::Waiting | Doing::Blocked => (None, None, None),
             };
             if let Some(status) = status {

@@ -51,11 +51,10 @@ fn fifty_kills_at_random_moments_change_no_byte() {
     while kills < KILLS {
         let mut runner = start(&killed, OFTEN);
         std::thread::sleep(Duration::from_millis(60 + dice.below(700)));
-        if runner.try_wait().expect("waited").is_some() {
+        if let Some(status) = runner.try_wait().expect("waited") {
             // It was done before anybody could kill it: a whole study in between, which must be right, too.
-            if children(runner.id()).is_empty() && killed.results().join("frontier.csv").exists() {
-                assert_eq!(killed.frontier(), wanted, "after {kills} kills");
-            }
+            assert!(status.success(), "{status} after {kills} kills");
+            assert_eq!(killed.frontier(), wanted, "after {kills} kills");
             finished += 1;
             fs::remove_dir_all(killed.folder.path().join("results")).expect("removed");
             continue;
@@ -89,6 +88,22 @@ fn fifty_kills_at_random_moments_change_no_byte() {
     let checkpoints =
         fs::read_dir(store.join("work")).expect("work").flatten().filter(|work| work.path().join("checkpoint").exists());
     assert_eq!(checkpoints.count(), 0, "no checkpoint outlives its stage");
+}
+
+/// A runner that dies between its last stage and its tables leaves tables of before.
+#[test]
+fn tables_of_a_part_are_drawn_again_once_all_is_there() {
+    let (left_alone, lab) = (Lab::new(), Lab::new());
+    left_alone.run(&["-q"]);
+    let whole = left_alone.frontier();
+    // Tables of a part, as after a failure; then the rest appears, and nobody is there to draw.
+    lab.run(&["-q", "--only", "unlikelihood"]);
+    assert_ne!(lab.frontier(), whole);
+    let store = |lab: &Lab| lab.folder.path().join("results/.store");
+    fs::remove_dir_all(store(&lab)).expect("removed");
+    fs::rename(store(&left_alone), store(&lab)).expect("moved");
+    lab.run(&["-q"]);
+    assert_eq!(lab.frontier(), whole);
 }
 
 /// Waits until the log of the base model's stage, or its checkpoint folder, shows that it trains.

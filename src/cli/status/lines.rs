@@ -39,7 +39,7 @@ pub(super) struct Line {
 }
 
 /// The words of the counts, in the order in which stages are shown.
-const ORDER: [&str; 8] = ["running", "failed", "gone", "corrupt", "stopped", "waiting", "blocked", "done"];
+const ORDER: [&str; 9] = ["running", "failed", "gone", "corrupt", "stopped", "queued", "waiting", "blocked", "done"];
 
 /// A study's line, and one for each stage that is not done (or for every stage, with `all`), with its log below where it failed.
 pub(super) fn lines(seen: &Seen, now: f64, all: bool) -> Vec<Line> {
@@ -63,7 +63,7 @@ fn stage_lines(stage: &SavedStage, doing: &Doing, now: f64, lines: &mut Vec<Line
     let (rank, tone) = match doing {
         Doing::Running(_) => (Rank::Running, Tone::Running),
         Doing::Failed(..) | Doing::Gone(..) | Doing::Corrupt(_) | Doing::Stopped(_) => (Rank::Trouble, Tone::Trouble),
-        Doing::Waiting | Doing::Blocked => (Rank::Waiting, Tone::Quiet),
+        Doing::Queued(_) | Doing::Waiting | Doing::Blocked => (Rank::Waiting, Tone::Quiet),
         Doing::Done => (Rank::Done, Tone::Quiet),
     };
     let (what, log): (String, &[String]) = match doing {
@@ -74,7 +74,7 @@ fn stage_lines(stage: &SavedStage, doing: &Doing, now: f64, lines: &mut Vec<Line
         Doing::Failed(message, log) => (message.clone(), log),
         Doing::Gone(status, log) => (format!("killed? it was at {}", progress(status)), log),
         Doing::Stopped(status) => (format!("at {}", progress(status)), &[]),
-        Doing::Corrupt(why) => (why.clone(), &[]),
+        Doing::Corrupt(why) | Doing::Queued(why) => (why.clone(), &[]),
         Doing::Waiting | Doing::Blocked | Doing::Done => (String::new(), &[]),
     };
     let separator = if what.is_empty() { "" } else { ": " };

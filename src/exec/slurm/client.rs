@@ -36,6 +36,16 @@ pub enum QueueState {
     Other(String),
 }
 
+impl std::fmt::Display for QueueState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            QueueState::Pending(reason) => write!(f, "{reason}"),
+            QueueState::Running(nodes) => write!(f, "on {nodes}"),
+            QueueState::Other(state) => write!(f, "{state}"),
+        }
+    }
+}
+
 /// Slurm on this machine.
 pub struct Client;
 

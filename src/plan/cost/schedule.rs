@@ -62,7 +62,12 @@ pub fn timetable(stages: &[&Stage], ahead: Ahead, seconds: impl Fn(usize, usize)
             return Timetable { seconds: now as f64 / 1e6, complete };
         };
         now = ends;
-        for next in &above[place] {
+        let mut ended = vec![place];
+        // What ends at the same moment has ended before anything starts.
+        while running.peek().is_some_and(|Reverse((ends, _))| *ends == now) {
+            ended.extend(running.pop().map(|Reverse((_, place))| place));
+        }
+        for next in ended.iter().flat_map(|place| &above[*place]) {
             missing[*next] -= 1;
             if missing[*next] == 0 {
                 ready.push(Reverse(*next));
