@@ -29,8 +29,10 @@ pub(super) struct Bill {
 
 /// Fails before anything runs where a judge that will be asked has no key, or no budget for what it will be asked.
 pub(super) fn check(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Result<()> {
-    for stage in wanted.iter().filter(|stage| store.state(&stage.key) != State::Present) {
-        if let Work::Judge { judge: Kind::OpenAi(settings), .. } = &stage.work {
+    for stage in wanted {
+        if let Work::Judge { judge: Kind::OpenAi(settings), .. } = &stage.work
+            && store.state(&stage.key) != State::Present
+        {
             OpenAi::open(settings, &store.judges(), Arc::new(AtomicBool::new(false)))?.check_key()?;
         }
     }
@@ -40,8 +42,11 @@ pub(super) fn check(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Re
 /// The bills of the wanted stages that are not in the store.
 pub(super) fn bills(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Result<Vec<Bill>> {
     let mut bills: Vec<Bill> = Vec::new();
-    for stage in wanted.iter().filter(|stage| store.state(&stage.key) != State::Present) {
+    for stage in wanted {
         let Work::Judge { judge: Kind::OpenAi(settings), subject, best_of_n, .. } = &stage.work else { continue };
+        if store.state(&stage.key) == State::Present {
+            continue;
+        }
         let judge = OpenAi::open(settings, &store.judges(), Arc::new(AtomicBool::new(false)))?;
         let there = stage.inputs.values().all(|key| store.state(key) == State::Present);
         let estimate = if there {

@@ -110,9 +110,10 @@ impl<'a> Executor<'a> {
         let name = &prepared.study.name;
         let verbosity = self.verbosity;
         let quiet = verbosity == Verbosity::Quiet;
-        self.clear_the_way(wanted, store, quiet)?;
-        let mut schedule = Schedule::new(prepared.plan.stages.clone(), |key| store.state(key) == State::Present);
+        let there = self.clear_the_way(wanted, store, quiet)?;
         let selected: HashSet<&Key> = wanted.iter().map(|stage| &stage.key).collect();
+        let cached = |key: &Key| there.contains(key) || !selected.contains(key) && store.state(key) == State::Present;
+        let mut schedule = Schedule::new(prepared.plan.stages.clone(), cached);
         schedule.leave_out(|stage| !selected.contains(&stage.key));
         let pending = schedule.count(|outcome| *outcome == Outcome::Pending);
         let slots = Slots::new(&prepared.devices, self.execution.jobs.map(|jobs| jobs as usize), exec::cores());
@@ -197,12 +198,16 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Moves aside what is corrupt, what `--force` names, and what lacks weights that are needed again.
-    fn clear_the_way(&self, stages: &[&Stage], store: &Store, quiet: bool) -> Result<()> {
+    /// Moves aside what is corrupt, what `--force` names, and what lacks weights that are needed again. Returns what is there.
+    fn clear_the_way<'b>(&self, stages: &[&'b Stage], store: &Store, quiet: bool) -> Result<HashSet<&'b Key>> {
         let force = |stage: &Stage| self.study.force.contains(&stage.work.kind());
+        let mut there = HashSet::new();
         for (stage, redo) in stages.iter().zip(redo(stages, store, force)) {
             match redo {
-                Redo::No | Redo::Absent => {}
+                Redo::No => {
+                    there.insert(&stage.key);
+                }
+                Redo::Absent => {}
                 Redo::Forced | Redo::Thinned => {
                     store.set_aside(&stage.key)?;
                 }
@@ -214,7 +219,7 @@ impl<'a> Executor<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(there)
     }
 }
 

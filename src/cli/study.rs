@@ -10,6 +10,7 @@ use crate::resolve::{self, BaseModel, Fetch, Resolved};
 use crate::spec::{self, Run, Study, Task};
 use crate::store::{Key, State, Store, write_atomically};
 use burn::tensor::Device;
+use rayon::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -176,7 +177,8 @@ pub enum Redo {
 /// What has to be done of stages that come with inputs before what reads them, in the same order.
 pub fn redo(stages: &[&Stage], store: &Store, force: impl Fn(&Stage) -> bool) -> Vec<Redo> {
     let mut read: HashSet<&Key> = HashSet::new();
-    let of = |stage: &&Stage, read: &HashSet<&Key>| match store.state(&stage.key) {
+    let states: Vec<State> = stages.par_iter().map(|stage| store.state(&stage.key)).collect();
+    let of = |stage: &&Stage, state: State, read: &HashSet<&Key>| match state {
         State::Absent => Redo::Absent,
         State::Corrupt(why) => Redo::Corrupt(why),
         State::Present if force(stage) => Redo::Forced,
@@ -185,8 +187,8 @@ pub fn redo(stages: &[&Stage], store: &Store, force: impl Fn(&Stage) -> bool) ->
         State::Present => Redo::No,
     };
     let mut all = Vec::with_capacity(stages.len());
-    for stage in stages.iter().rev() {
-        let redo = of(stage, &read);
+    for (stage, state) in stages.iter().zip(states).rev() {
+        let redo = of(stage, state, &read);
         if redo != Redo::No {
             read.extend(stage.inputs.values());
         }
