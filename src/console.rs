@@ -45,6 +45,13 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A line on the standard output whose commands to the terminal are our own, such as colours; other texts in it have come through
+/// [`harmless`].
+pub fn show(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Whether a terminal may do something else with a character than show it.
 fn commands(letter: char) -> bool {
     let directs = matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -5,6 +5,7 @@ mod choose;
 use super::Results;
 use super::look::{Seen, glance, look};
 use super::status::studies;
+use crate::console::harmless;
 use crate::error::{Error, Exit, Result};
 use crate::plan::{Saved, SavedStage};
 use crate::store::{Key, Store};
@@ -127,7 +128,7 @@ impl Tail {
 fn print(text: &str) {
     let mut output = std::io::stdout();
     // A closed standard output is no failure.
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    let _ = output.write_all(harmless(text).as_bytes()).and_then(|()| output.flush());
 }
 
 /// The last `count` lines, or all; each with its end.

@@ -6,6 +6,7 @@ mod screen;
 use super::Results;
 use super::look::{Doing, Seen, glance, look, seconds_left};
 use super::study::read_saved;
+use crate::console::show;
 use crate::error::{Error, Exit, Result};
 use crate::exec::slurm;
 use crate::plan::Saved;
@@ -51,7 +52,7 @@ impl Status {
                 say!("no studies in {folder} yet; start one with: dpo-lab run experiments/sentiment.toml");
             }
             for line in seen.iter().flat_map(|seen| lines::lines(seen, now(), self.verbose)) {
-                say!("{}", screen::coloured(&line));
+                show(&screen::coloured(&line));
             }
         }
         let damaged = seen.iter().any(|seen| seen.count("corrupt") > 0);
@@ -77,7 +78,7 @@ impl Status {
     fn watch(&self, store: &Store) -> Result<Exit> {
         let last = screen::watch(|| self.look_with(store, |key| glance(store, key)))?;
         for line in last.iter().flat_map(|seen| lines::screen(std::slice::from_ref(seen), now(), usize::MAX, 8)) {
-            say!("{}", screen::coloured(&line));
+            show(&screen::coloured(&line));
         }
         Ok(Exit::Done)
     }

@@ -48,7 +48,7 @@ impl Progress {
         let bars = self.bars.clone();
         move |text| match &bars {
             Some(bars) => {
-                let _ = bars.println(text);
+                let _ = bars.println(harmless(text));
             }
             None => tell!("{text}"),
         }

@@ -2,6 +2,7 @@
 
 use super::lines::{Line, Tone, screen};
 use crate::cli::look::Seen;
+use crate::console::harmless;
 use crate::error::{Error, Result};
 use ::console::{Style, Term};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(super) fn is_there() -> bool {
     Term::stdout().is_term()
 }
 
-/// A line with its colour, where standard output takes colours.
+/// A line with its colour, where standard output takes colours; nothing else in it commands the terminal.
 pub(super) fn coloured(line: &Line) -> String {
     let style = match line.tone {
         Tone::Heading => Style::new().bold(),
@@ -32,7 +33,7 @@ pub(super) fn coloured(line: &Line) -> String {
         Tone::Trouble => Style::new().red(),
         Tone::Quiet => Style::new().dim(),
     };
-    style.apply_to(&line.text).to_string()
+    style.apply_to(harmless(&line.text)).to_string()
 }
 
 /// The other screen, until dropped.
