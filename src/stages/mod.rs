@@ -131,7 +131,6 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
         // What earlier attempts took is not known.
         energy: meter.joules().filter(|_| context.seconds_before == 0.0),
         flops: control.flops,
-        ..Record::default()
     };
     draft.publish(Manifest {
         kind: stage.work.kind().name().to_owned(),

@@ -55,7 +55,7 @@ pub fn timetable(stages: &[&Stage], ahead: Ahead, seconds: impl Fn(usize, usize)
             let Some(Reverse(place)) = ready.pop() else { break };
             let time = seconds(place, (ahead.cores / beside).max(1));
             complete &= time.is_some();
-            let ends = now + ((time.unwrap_or(0.0) + TURNOVER) * 1e6) as u64;
+            let ends = now + ((time.unwrap_or(0.0) + TURNOVER) * 1e6).round() as u64;
             running.push(Reverse((ends, place)));
         }
         let Some(Reverse((ends, place))) = running.pop() else {
@@ -95,24 +95,24 @@ mod tests {
 
     fn seconds(jobs: usize, cores: usize, of: impl Fn(usize, usize) -> Option<f64>) -> Timetable {
         let stages = stages();
-        let mut time = timetable(&stages.iter().collect::<Vec<_>>(), Ahead { jobs, cores }, of);
-        time.seconds = (time.seconds * 10.0).floor() / 10.0;
-        time
+        timetable(&stages.iter().collect::<Vec<_>>(), Ahead { jobs, cores }, of)
     }
 
     #[test]
     fn jobs_share_the_work_and_inputs_come_first() {
         let one_each = |_: usize, _: usize| Some(10.0);
-        assert_eq!(seconds(1, 1, one_each).seconds, 40.2);
-        assert_eq!(seconds(2, 2, one_each).seconds, 20.1);
+        assert_eq!(seconds(1, 1, one_each).seconds, 4.0 * 10.05);
+        assert_eq!(seconds(2, 2, one_each).seconds, 2.0 * 10.05);
         // b waits for a however many may run.
-        assert_eq!(seconds(9, 9, one_each).seconds, 20.1);
+        assert_eq!(seconds(9, 9, one_each).seconds, 2.0 * 10.05);
     }
 
     #[test]
     fn a_stage_alone_has_all_cores() {
-        let by_threads = |place: usize, threads: usize| Some(if place == 1 { 12.0 / threads as f64 } else { 0.0 });
-        assert_eq!(seconds(4, 4, by_threads).seconds, 3.1);
+        let stages = stages();
+        let [a, b, ..] = &stages[..] else { panic!("there are four") };
+        let time = timetable(&[a, b], Ahead { jobs: 4, cores: 4 }, |_, threads| Some(12.0 / threads as f64));
+        assert_eq!(time.seconds, 2.0 * 3.05);
     }
 
     #[test]

@@ -133,7 +133,8 @@ pub(super) fn preference(
 /// A reward model: epochs over the pairs that do not choose the epoch, a look at all completions after each, and one for their mean.
 pub(super) fn reward_model(shape: &Shape, data: &Labelled, training: &RewardModelTraining, threads: f64) -> Load {
     let trained = data.pairs * (1.0 - training.size.validation_share);
-    let steps = (trained / training.size.batch_pairs.max(1) as f64).ceil();
+    // An epoch's last batch may be smaller.
+    let steps = trained / training.size.batch_pairs.max(1) as f64;
     let batch = data.batch(training.size.batch_pairs as f64, Shuffle::Prompts, true);
     let epoch = step(shape, &batch, Read::Scores, &training.optimisation).times(steps);
     let look = Load { tokens: 0.0, ..score(shape, &data.all(), Read::Scores, threads) };
