@@ -39,7 +39,7 @@ pub struct Prepared {
 /// Reads, resolves and plans.
 pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Result<Prepared> {
     let devices = crate::exec::devices(&arguments.device).ok_or_else(|| no_device(&arguments.device))?;
-    devices.iter().try_for_each(|name| device(name).map(|_| ()))?;
+    devices.iter().try_for_each(|name| device(name).map(|_| ())).map_err(|_| no_device(&arguments.device))?;
     let loaded = spec::load(file, &arguments.set)?;
     // Paths in a file are relative to the file, paths in --set to the working folder.
     let base = |key: &str| {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How often what runs is looked at; the end of a worker is noticed at once.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often stages that another runner works on are looked at.
-const LOOK_ELSEWHERE: Duration = Duration::from_millis(500);
+const LOOK_ELSEWHERE: Duration = Duration::from_millis(200);
 /// How often a corrupt input is made again before that counts as a failure.
 const REPAIRS: usize = 3;
 /// Parts that a batch is cut into at most for want of memory.

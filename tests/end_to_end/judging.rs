@@ -419,5 +419,5 @@ run = "dpo-seed0"
         assert!(consistency < 1.0 && bias != 0.0 && (0.2..0.8).contains(&rate), "{row:?}");
     }
     let page = fs::read_to_string(lab.results().join("report.html")).expect("report.html");
-    assert!(!page.contains("Side by side"), "other people's posts stay out of the page");
+    assert!(page.contains("mind its licence"), "a page that shows other people's texts says so");
 }

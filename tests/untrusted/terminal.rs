@@ -76,7 +76,8 @@ fn a_log_cannot_command_the_terminal() {
     let work = folder.path().join("results/.store/work").join(&key);
     fs::create_dir_all(&work).expect("a folder");
     fs::write(work.join("log"), EVIL).expect("written");
-    let stage = serde_json::json!({ "label": EVIL, "kind": "train", "key": key, "parameters": {}, "inputs": {} });
+    let label = format!("safe {EVIL}");
+    let stage = serde_json::json!({ "label": label, "kind": "train", "key": key, "parameters": {}, "inputs": {} });
     let plan = serde_json::json!({
         "study": "small", "version": "0", "overrides": [], "experiment": "study.toml", "stages": [stage], "runs": [EVIL],
     });
