@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+/// Lines of its log in which a worker says why it ended.
+const LAST_WORDS: usize = 8;
+
 /// Exit code of a worker that moved a corrupt input aside.
 pub const CORRUPT_INPUT: i32 = 4;
 
@@ -99,20 +102,21 @@ pub fn ending(stage: &Stage, store: &Store, status: ExitStatus, kills: u64) -> E
     if status.success() && store.state(&stage.key) == State::Present {
         return Ending::Done;
     }
-    let last = store.work(&stage.key).last_lines(1).pop();
+    let mut said = store.work(&stage.key).last_lines(LAST_WORDS);
     match status.code() {
         Some(CORRUPT_INPUT) => Ending::CorruptInput,
         Some(130) => Ending::Stopped,
-        code if is_out_of_memory(code, last.as_deref(), kills_for_memory() > kills) => Ending::OutOfMemory,
-        _ => Ending::Failed(failure(store, stage, status, last)),
+        code if is_out_of_memory(code, &said, kills_for_memory() > kills) => Ending::OutOfMemory,
+        _ => Ending::Failed(failure(store, stage, status, said.pop())),
     }
 }
 
-/// Whether a process with this exit code (none: a signal ended it) and this last line ran out of memory. A process that somebody
+/// Whether a process with this exit code (none: a signal ended it) and these last lines ran out of memory. A process that somebody
 /// killed looks the same as one that the system killed, but for the system's own count.
-fn is_out_of_memory(code: Option<i32>, last: Option<&str>, system_killed: bool) -> bool {
-    let says = |text: &str| last.is_some_and(|line| line.to_lowercase().contains(text));
+fn is_out_of_memory(code: Option<i32>, said: &[String], system_killed: bool) -> bool {
+    let says = |text: &str| said.iter().any(|line| line.to_lowercase().contains(text));
     match code {
+        // The report of an allocation that failed may itself lack the memory for its last lines.
         None => system_killed || (says("memory allocation of") && says("failed")),
         Some(_) => says("out of memory") || says("out_of_memory"),
     }
@@ -134,11 +138,14 @@ mod tests {
 
     #[test]
     fn only_what_the_system_or_the_worker_says_is_out_of_memory() {
-        assert!(is_out_of_memory(None, Some("memory allocation of 4096 bytes failed"), false));
-        assert!(is_out_of_memory(None, None, true));
-        assert!(is_out_of_memory(Some(1), Some("error: CUDA_ERROR_OUT_OF_MEMORY"), false));
-        assert!(is_out_of_memory(Some(101), Some("panicked: Out of memory"), false));
-        assert!(!is_out_of_memory(None, Some("goes on from the checkpoint after step 4"), false));
-        assert!(!is_out_of_memory(Some(1), Some("error: cannot write: no space left"), true));
+        let is = |code, said: &[&str], killed| {
+            is_out_of_memory(code, &said.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>(), killed)
+        };
+        assert!(is(None, &["memory allocation of 4096 bytes failed", "stack backtrace:", "skipping backtrace"], false));
+        assert!(is(None, &[], true));
+        assert!(is(Some(1), &["error: CUDA_ERROR_OUT_OF_MEMORY"], false));
+        assert!(is(Some(101), &["panicked: Out of memory"], false));
+        assert!(!is(None, &["goes on from the checkpoint after step 4"], false));
+        assert!(!is(Some(1), &["error: cannot write: no space left"], true));
     }
 }
