@@ -92,7 +92,8 @@ fn behind(summary: &[SummaryRow], best: &SummaryRow, next: &SummaryRow) -> Strin
 }
 
 fn best_of_n(tables: &Tables<'_>) -> Option<String> {
-    let known = tables.best_of_n.iter().filter(|row| !row.reward_mean.is_nan());
+    // Its KL bound is to the policy that it draws from, which is the reference at temperature 1 alone.
+    let known = tables.best_of_n.iter().filter(|row| !row.reward_mean.is_nan() && row.temperature == 1.0);
     let row = known.max_by(|a, b| a.reward_mean.total_cmp(&b.reward_mean))?;
     Some(format!(
         "Best-of-N is best with N = {}: {:.3} ± {:.3}, at a KL of at most {:.2} nats.",
