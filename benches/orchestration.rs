@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench orchestration
 //!
-//! Promises: 10,000 runs are planned in under 2 s, the store of a finished study of 1,000 runs
+//! Aims: 10,000 runs are planned in under 2 s, the store of a finished study of 1,000 runs
 //! is looked through in under 1 s, and a stage costs under 20 ms beyond the start of its process.
 
 use criterion::{Criterion, criterion_group};

@@ -31,11 +31,14 @@ const LONGEST_SOURCE: usize = 1 << 17;
 /// Stack of the thread that compiles a template, in bytes. Only what is used takes memory.
 const COMPILER_STACK: usize = 1 << 29;
 
+/// A thread that renders values to text and is watched.
+type Renderer = Watched<BTreeMap<String, Value>, Result<String>>;
+
 /// The chat template of a model.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
     /// Renders values.
-    renderer: Arc<Mutex<Watched<BTreeMap<String, Value>, Result<String>>>>,
+    renderer: Arc<Mutex<Renderer>>,
     /// The file that the template is from.
     path: PathBuf,
     /// `bos_token` and the like.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 fn stage(kind: Kind, seed: u64, inputs: &[&Stage]) -> Stage {
     let work = match kind {
         Kind::Tokenizer => Work::Tokenizer { vocabulary: 260, seed },
-        Kind::Comparisons => Work::ReferenceLogprobs { mismatched: seed % 2 == 0 },
+        Kind::Comparisons => Work::ReferenceLogprobs { mismatched: seed.is_multiple_of(2) },
         _ => Work::Classifier { seed },
     };
     let inputs = inputs.iter().enumerate().map(|(role, input)| (format!("role {role}"), input.key.clone())).collect();
