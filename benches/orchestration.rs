@@ -58,7 +58,7 @@ fn planning(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut schedule = Schedule::new(plan.stages.clone(), |_| false);
             loop {
-                let Some(key) = schedule.ready().next().map(|stage| stage.key.clone()) else { break };
+                let Some(key) = schedule.ready().next().map(|stage| stage.key) else { break };
                 schedule.set(&key, Outcome::Done);
             }
             assert_eq!(schedule.count(|outcome| *outcome == Outcome::Done), plan.stages.len());
@@ -133,7 +133,7 @@ fn main() {
     if arguments.get(1).is_some_and(|verb| verb == "stage") {
         let results = arguments.iter().position(|argument| argument == "--results").and_then(|at| arguments.get(at + 1));
         let store = Store::open(Path::new(results.expect("a folder"))).expect("a store");
-        publish(&store, &Key(arguments[2].clone()));
+        publish(&store, &Key::parse(&arguments[2]).expect("a key"));
         return;
     }
     benches();

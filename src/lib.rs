@@ -37,3 +37,4 @@ pub mod tasks;
 pub mod tracking;
 pub mod train;
 mod watch;
+mod web;

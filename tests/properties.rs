@@ -20,7 +20,7 @@ fn planned(text: &str) -> (BTreeSet<(String, String)>, BTreeSet<String>) {
     let here = std::path::Path::new(".");
     let resolved = resolve::resolve(&study, &|_| here.to_owned(), resolve::Fetch::No).expect("the built-in corpus");
     let plan = plan::build(&study, &resolved);
-    let stages = plan.stages.iter().map(|stage| (stage.key.0.clone(), stage.label.clone())).collect();
+    let stages = plan.stages.iter().map(|stage| (stage.key.to_string(), stage.label.clone())).collect();
     (stages, study.runs.iter().map(|run| run.name.clone()).collect())
 }
 
@@ -159,7 +159,7 @@ fn a_baseline_that_a_policy_writes_is_drawn_apart_from_what_is_compared_with_it(
 /// What a judge may spend, and how fast it asks, changes no verdict; what it is asked with does.
 #[test]
 fn a_budget_is_not_part_of_a_key_and_a_model_is() {
-    let keys = |text: &str| -> BTreeSet<String> { plan_of(text).stages.iter().map(|stage| stage.key.0.clone()).collect() };
+    let keys = |text: &str| -> BTreeSet<String> { plan_of(text).stages.iter().map(|stage| stage.key.to_string()).collect() };
     assert_eq!(keys(JUDGED), keys(&JUDGED.replace("max_calls = 9", "max_calls = 5\nconcurrency = 2\nretries = 1")));
     assert_ne!(keys(JUDGED), keys(&JUDGED.replace("\"m\"", "\"n\"")));
 }
@@ -173,7 +173,7 @@ fn judges_change_no_key_of_any_other_stage() {
             let rival = matches!(stage.work, plan::Work::Generate { rival: true, .. });
             stage.work.kind() != plan::Kind::Judge && !rival
         };
-        plan.stages.iter().filter(other).map(|stage| stage.key.0.clone()).collect()
+        plan.stages.iter().filter(other).map(|stage| stage.key.to_string()).collect()
     };
     assert_eq!(keys(JUDGED), keys(JUDGED.split("[judge.true]").next().expect("a head")));
 }

@@ -1,6 +1,7 @@
 //! Sampling.
 
 use super::{Subject, after_warm_up, median};
+use crate::error::Result;
 use crate::machine::peak_memory;
 use crate::models::Sampling;
 use crate::models::generate::generate;
@@ -30,7 +31,7 @@ pub struct Generation {
 const ROWS: usize = 16;
 
 /// Draws completions at temperature 1, `repeats` times.
-pub fn generation(subject: &Subject, repeats: usize, device: &Device) -> Generation {
+pub fn generation(subject: &Subject, repeats: usize, device: &Device) -> Result<Generation> {
     let config = &subject.model.config;
     let new_tokens = (config.context / 2).min(64);
     let prompt_tokens = (config.context - new_tokens).min(32);
@@ -50,12 +51,12 @@ pub fn generation(subject: &Subject, repeats: usize, device: &Device) -> Generat
             device,
             |prompt, _| Stream::new(0, 0, "bench samples", prompt as u64),
             |_| (),
-        );
+        )?;
         let seconds = began.elapsed().as_secs_f64();
         let count: usize = drawn.iter().flatten().map(|completion| completion.tokens.len()).sum();
         times.push(seconds);
         rates.push(count as f64 / seconds);
     }
     let (seconds, tokens_per_s) = (median(after_warm_up(times)), median(after_warm_up(rates)));
-    Generation { batch: ROWS, prompt_tokens, new_tokens, seconds, tokens_per_s, peak_memory: peak_memory() }
+    Ok(Generation { batch: ROWS, prompt_tokens, new_tokens, seconds, tokens_per_s, peak_memory: peak_memory() })
 }

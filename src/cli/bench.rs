@@ -1,8 +1,8 @@
 //! `dpo-lab bench`
 
-use super::study::device;
 use crate::bench::{self, Subject, Workload};
 use crate::error::{Error, Exit, Result};
+use crate::machine::device;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -12,8 +12,8 @@ pub(super) struct Bench {
     #[arg(long, default_value = "bench-tiny", value_name = "SIZE|DIR")]
     model: String,
     /// Where tensors live
-    #[arg(long, env = "DPO_LAB_DEVICE", default_value = "cpu", value_name = "DEVICE")]
-    device: String,
+    #[arg(long, env = "DPO_LAB_DEVICE", value_name = "DEVICE")]
+    device: Option<String>,
     /// Training steps to time
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
@@ -42,7 +42,7 @@ enum Part {
 
 impl Bench {
     pub(super) fn run(self) -> Result<Exit> {
-        let device = device(&self.device)?;
+        let (name, device) = device::one(self.device.as_deref())?;
         let subject = Subject::find(&self.model, &device)?;
         let wants = |part| self.only.is_none_or(|only| only == part);
         let workload = match &self.pairs {
@@ -51,17 +51,17 @@ impl Bench {
         };
         let training = wants(Part::Training).then(|| bench::training(&subject, &workload, self.steps, &device)).transpose()?;
         let breakdown = self.breakdown.then(|| bench::breakdown(&subject, &workload, self.steps, &device)).transpose()?;
-        let generation = wants(Part::Generation).then(|| bench::generation(&subject, 5, &device));
+        let generation = wants(Part::Generation).then(|| bench::generation(&subject, 5, &device)).transpose()?;
         let (parameters, threads) = (subject.model.parameters.count(), rayon::current_num_threads());
         if self.json {
             let json = serde_json::json!({
-                "model": subject.name, "parameters": parameters, "device": self.device, "threads": threads,
+                "model": subject.name, "parameters": parameters, "device": name, "threads": threads,
                 "training": training, "breakdown": breakdown, "generation": generation,
             });
             say!("{}", serde_json::to_string_pretty(&json).map_err(Error::other)?);
             return Ok(Exit::Done);
         }
-        say!("{}: {parameters} parameters, {}, {threads} threads", subject.name, self.device);
+        say!("{}: {parameters} parameters, {}, {threads} threads", subject.name, name);
         if let Some(it) = training {
             let (step, memory) = (it.step_s * 1e3, mebibytes(it.peak_memory));
             let batch = format!("{} x {:.0}", 2 * it.batch_pairs, it.tokens);

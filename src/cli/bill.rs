@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use crate::judges::Kind;
 use crate::judges::openai::{Estimate, OpenAi};
 use crate::plan::{Stage, Work};
-use crate::spec::Task;
 use crate::stages::compared;
-use crate::store::{State, Store};
+use crate::store::{Key, State, Store};
 use burn::tensor::Device;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -42,6 +42,9 @@ pub(super) fn check(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Re
 /// The bills of the wanted stages that are not in the store.
 pub(super) fn bills(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Result<Vec<Bill>> {
     let mut bills: Vec<Bill> = Vec::new();
+    let judged = prepared.plan.runs.iter().flat_map(|run| &run.judged);
+    let judges: HashMap<&Key, &str> =
+        judged.map(|judged| (&judged.key, prepared.study.judges[judged.judge].name.as_str())).collect();
     for stage in wanted {
         let Work::Judge { judge: Kind::OpenAi(settings), subject, best_of_n, .. } = &stage.work else { continue };
         if store.state(&stage.key) == State::Present {
@@ -49,19 +52,22 @@ pub(super) fn bills(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Re
         }
         let judge = OpenAi::open(settings, &store.judges(), Arc::new(AtomicBool::new(false)))?;
         let there = stage.inputs.values().all(|key| store.state(key) == State::Present);
-        let estimate = if there {
-            let compared = compared(store, stage, &Device::flex())?;
+        let known = match there.then(|| compared(store, stage, &Device::flex())).transpose() {
+            // What is damaged will be made again.
+            Err(Error::Corrupt(_)) => None,
+            known => known?,
+        };
+        let estimate = if let Some(compared) = known {
             judge.cost_of(&compared.questions(*subject))?
         } else {
             let evaluation = &prepared.study.evaluation;
             let samples = if best_of_n.is_some() { 1 } else { evaluation.samples_per_prompt };
             let questions = 2 * evaluation.prompts * samples;
-            let [prompt, completion] = longest(&prepared.study.task);
+            let [prompt, completion] = prepared.study.task.longest();
             let bytes = BYTES_PER_TOKEN * (prompt + completion.max(evaluation.max_new_tokens) + evaluation.max_new_tokens);
             judge.estimate(*subject, questions, bytes as f64)?
         };
-        let named = prepared.study.judges.iter().find(|one| stage.label.starts_with(&format!("{} of ", one.name)));
-        let name = named.map_or_else(|| "openai".to_owned(), |one| one.name.clone());
+        let name = judges.get(&stage.key).copied().unwrap_or("openai").to_owned();
         match bills.iter_mut().find(|bill| bill.judge == name) {
             Some(bill) => bill.estimate = bill.estimate.and(estimate),
             None => {
@@ -76,16 +82,6 @@ pub(super) fn bills(prepared: &Prepared, store: &Store, wanted: &[&Stage]) -> Re
         }
     }
     Ok(bills)
-}
-
-/// Longest prompt and completion of the data in tokens: an estimate from these is an upper bound.
-fn longest(task: &Task) -> [usize; 2] {
-    match task {
-        Task::Summarisation(task) => task.max_tokens,
-        Task::Dialogue(task) => [task.max_prompt_tokens, task.max_completion_tokens],
-        Task::Sentiment(task) => [task.prefix_tokens[1], task.max_new_tokens],
-        Task::Oracle(task) => [2, task.world.length],
-    }
 }
 
 impl Bill {

@@ -19,11 +19,11 @@ pub(super) fn of(prepared: &Prepared, store: &Store, ahead: Ahead) -> Vec<Cost> 
     let mut known = Known::default();
     for stage in &prepared.plan.stages {
         if let Some(contents) = contents(stage, store) {
-            known.artifacts.insert(stage.key.clone(), contents);
+            known.artifacts.insert(stage.key, contents);
         }
         if let (Work::Given { count: 0, .. }, Some(Corpus::Files(files))) = (&stage.work, &stage.corpus) {
             let bytes: u64 = files.iter().filter_map(|file| Some(std::fs::metadata(&file.path).ok()?.len())).sum();
-            known.corpora.insert(stage.key.clone(), bytes as f64 / BYTES_PER_TOKEN);
+            known.corpora.insert(stage.key, bytes as f64 / BYTES_PER_TOKEN);
         }
     }
     costs(&prepared.plan.stages, &known, ahead.threads())
@@ -103,11 +103,11 @@ fn weights(manifest: &Manifest) -> Option<f64> {
     manifest.files.get("model/model.safetensors").map(|file| file.bytes as f64 / 4.0)
 }
 
-/// Share of a stage that is still to be done: less than all where a worker was stopped after a checkpoint.
-pub(super) fn left(store: &Store, key: &Key) -> f64 {
-    let work = store.work(key);
-    match work.status().filter(|_| work.checkpoints().is_dir()) {
-        Some(status) if status.total > 0 => 1.0 - (status.done as f64 / status.total as f64).min(1.0),
-        _ => 1.0,
-    }
+/// Shares that are still to be done of stages whose worker was stopped after a checkpoint; all of the others is.
+pub(super) fn left(store: &Store) -> HashMap<Key, f64> {
+    let begun = store.begun().into_iter().filter_map(|key| {
+        let status = store.work(&key).status().filter(|status| status.total > 0)?;
+        Some((key, 1.0 - (status.done as f64 / status.total as f64).min(1.0)))
+    });
+    begun.collect()
 }

@@ -40,7 +40,7 @@ impl Export {
             let Some(run) = self.one_of(&saved.runs)? else { continue };
             let label = run.rsplit_once('-').map_or(run.as_str(), |(label, _)| label);
             let mut segments = saved.stages.iter().filter(|stage| stage.label.starts_with(&format!("train {label} ")));
-            let last = segments.rfind(|stage| store.state(&stage.key) == State::Present);
+            let last = segments.rfind(|stage| store.state(&stage.key) == State::Present && !store.is_thinned(&stage.key));
             // What trains nothing is the reference itself.
             let last = last.or_else(|| saved.stages.iter().find(|stage| stage.label == "sft"));
             let Some(stage) = last.filter(|stage| store.state(&stage.key) == State::Present) else {

@@ -1,6 +1,6 @@
 //! What is left of a plan: every stage with its cost, and what they come to.
 
-use super::study::{Prepared, Redo};
+use super::study::Prepared;
 use crate::plan::cost::{Ahead, Cost, Rates, Thing, timetable};
 use crate::plan::{Kind, Stage};
 use crate::store::Key;
@@ -84,7 +84,7 @@ impl Forecast {
     /// From why each wanted stage runs, what all stages cost, and how fast this device is. `left` says what is left of a stage.
     pub fn of(
         prepared: &Prepared,
-        reasons: Vec<(usize, Redo, Option<String>)>,
+        reasons: Vec<(&Stage, Option<String>)>,
         costs: &[Cost],
         rates: &Rates,
         ahead: Ahead,
@@ -92,8 +92,8 @@ impl Forecast {
     ) -> Self {
         let mut rows = Vec::with_capacity(reasons.len());
         let mut running: Vec<(&Stage, Thing, f64)> = Vec::new();
-        for (index, _, why) in reasons {
-            let (stage, cost) = (&prepared.plan.stages[index], costs[index]);
+        for (stage, why) in reasons {
+            let cost = prepared.plan.place(&stage.key).map(|place| costs[place]).unwrap_or_default();
             let kind = stage.work.kind();
             let (mut share, mut seconds) = (1.0, Some(0.0));
             if why.is_some() {
@@ -102,7 +102,7 @@ impl Forecast {
                 seconds = rates.seconds(&thing, &cost, ahead.threads()).map(|seconds| share * seconds);
                 running.push((stage, thing, share));
             }
-            let (label, key) = (stage.label.clone(), stage.key.short().to_owned());
+            let (label, key) = (stage.label.clone(), stage.key.short());
             rows.push(Row { label, kind, key, why, cost, left: share, seconds });
         }
         let totals = totals(&rows, &running, rates, ahead);

@@ -1,8 +1,8 @@
 //! `dpo-lab judge`
 
 use super::calibrate;
+use super::executor::Executor;
 use super::model::downloads;
-use super::run::Executor;
 use super::status::studies;
 use super::study::{Prepared, prepare};
 use super::{Execution, StudyArguments, Voice};
@@ -13,6 +13,7 @@ use crate::resolve::Fetch;
 use crate::spec;
 use crate::store::{Key, State, Store};
 use clap::Args;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -48,8 +49,7 @@ impl Judge {
         let mut found = studies(&self.study.results, std::slice::from_ref(name))?;
         let Some(saved) = found.pop() else { return Ok(Exit::Done) };
         let mut arguments = self.study.clone();
-        let again: Vec<&String> = saved.overrides.iter().filter(|set| !judges.overrides.contains(set)).collect();
-        arguments.set = again.into_iter().chain(&judges.overrides).chain(&self.study.set).cloned().collect();
+        arguments.set = judges.overrides(&saved.overrides).into_iter().chain(self.study.set.iter().cloned()).collect();
         let file = arguments.results.results.join(&saved.study).join(&saved.experiment);
         let mut bars = downloads();
         let fetch = if self.study.offline { Fetch::No } else { Fetch::Yes(&mut bars) };
@@ -73,7 +73,7 @@ fn judgeable<'a>(prepared: &'a Prepared, store: &Store) -> Result<Vec<&'a Stage>
     let drawn = |stage: &&Stage| matches!(stage.work, Work::Generate { rival: true, .. }) && stage.inputs.values().all(present);
     let ready: Vec<&Stage> = stages.iter().filter(|stage| there(stage) || taken_in(stage) || drawn(stage)).collect();
     let has_inputs = |stage: &&Stage| stage.inputs.values().all(|key| ready.iter().any(|one| one.key == *key));
-    let selected = prepared.wanted();
+    let selected: HashSet<&Key> = prepared.wanted().into_iter().map(|stage| &stage.key).collect();
     let judged: Vec<&Stage> =
         stages.iter().filter(|stage| stage.work.kind() == Kind::Judge && selected.contains(&stage.key)).collect();
     let (can, cannot): (Vec<&Stage>, Vec<&Stage>) = judged.into_iter().partition(has_inputs);

@@ -2,7 +2,6 @@
 
 use super::study::{Prepared, read_saved};
 use crate::error::Result;
-use crate::plan::{RunPlan, Work};
 use crate::spec::Keep;
 use crate::store::{Key, State, Store};
 use indicatif::HumanBytes;
@@ -17,7 +16,7 @@ pub(super) fn thin(prepared: &Prepared, store: &Store, best: &BTreeMap<String, u
     let mut freed = 0;
     for run in &prepared.plan.runs {
         if run.needs.iter().all(|key| store.state(key) == State::Present) {
-            let kept = kept(prepared, run, best.get(&run.name).copied());
+            let kept = prepared.plan.kept(run, prepared.study.keep, best.get(&run.name).copied());
             for key in run.segments.iter().filter(|key| Some(*key) != kept && !elsewhere.contains(*key)) {
                 freed += store.thin(key, is_weight)?;
             }
@@ -27,16 +26,6 @@ pub(super) fn thin(prepared: &Prepared, store: &Store, best: &BTreeMap<String, u
         tell!("{}: {} of weights removed, by training.keep", prepared.study.name, HumanBytes(freed));
     }
     Ok(())
-}
-
-/// The segment whose weights stay.
-fn kept<'a>(prepared: &Prepared, run: &'a RunPlan, best: Option<u64>) -> Option<&'a Key> {
-    let ends_at = |key: &Key| match &prepared.plan.stage(key)?.work {
-        Work::Train { last, .. } | Work::Reinforce { last, .. } => Some(*last),
-        _ => None,
-    };
-    let best = run.segments.iter().find(|key| best.is_some() && ends_at(key) == best);
-    best.filter(|_| prepared.study.keep == Keep::Best).or(run.segments.last())
 }
 
 fn is_weight(name: &str) -> bool {

@@ -109,7 +109,7 @@ struct Tail {
 
 impl Tail {
     fn new(stage: &SavedStage, store: &Store) -> Tail {
-        Tail { key: stage.key.clone(), label: stage.label.clone(), path: store.work(&stage.key).log(), read: None }
+        Tail { key: stage.key, label: stage.label.clone(), path: store.work(&stage.key).log(), read: None }
     }
 
     /// What is new in it; nothing while it is not there. A log that is shorter than it was belongs to a new worker.

@@ -69,6 +69,11 @@ impl Seen {
         self.stages.iter().filter(|(_, doing)| doing.name() == name).count()
     }
 
+    /// Whether somebody works on it, or will once a cluster has room.
+    pub fn is_running(&self) -> bool {
+        self.stages.iter().any(|(_, doing)| matches!(doing, Doing::Running(_) | Doing::Queued(_)))
+    }
+
     /// Whether anything is left to run.
     pub fn may_change(&self) -> bool {
         self.stages.iter().any(|(_, doing)| doing.may_change())
@@ -163,7 +168,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn stage(name: &str, inputs: &[&str]) -> SavedStage {
-        let key = |name: &str| Key(blake3::hash(name.as_bytes()).to_hex().to_string());
+        let key = |name: &str| Key::of(name);
         let inputs: BTreeMap<String, Key> = inputs.iter().map(|input| ((*input).to_owned(), key(input))).collect();
         let (label, kind) = (name.to_owned(), "train".to_owned());
         SavedStage { label, kind, key: key(name), parameters: serde_json::json!({ "first": 100 }), inputs }

@@ -10,7 +10,10 @@ mod cluster;
 mod compare;
 mod completions;
 mod data;
+mod doctor;
+mod drawn;
 mod estimate;
+mod executor;
 mod export;
 mod find;
 mod forecast;
@@ -31,6 +34,7 @@ mod show;
 mod stage;
 mod status;
 mod study;
+mod summary;
 mod table;
 mod units;
 
@@ -87,6 +91,8 @@ enum Verb {
     Export(export::Export),
     /// Time training steps and sampling of a model of known size
     Bench(bench::Bench),
+    /// Say what this machine has for training, and what to do about what is missing
+    Doctor(doctor::Doctor),
     /// Remove artifacts that no study's last plan uses
     Gc(gc::Gc),
     /// Print a completion script for a shell
@@ -121,9 +127,10 @@ pub struct StudyArguments {
     /// Do stages of this kind again; the old artifacts are moved aside
     #[arg(long, value_name = "STAGE")]
     force: Vec<Kind>,
-    /// Where tensors live: cpu, cuda, cuda:1, or cuda:0,1 for one stage on each; GPUs need a build with --features cuda
-    #[arg(long, env = "DPO_LAB_DEVICE", default_value = "cpu", value_name = "DEVICE")]
-    device: String,
+    /// Where tensors live: cpu, cuda, cuda:1, or cuda:0,1 for one stage on each; GPUs need a build with --features cuda. A GPU
+    /// that can be used, or the CPU, unless given
+    #[arg(long, env = "DPO_LAB_DEVICE", value_name = "DEVICE")]
+    device: Option<String>,
     /// Never use the network
     #[arg(long, env = "DPO_LAB_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     offline: bool,
@@ -200,6 +207,7 @@ pub fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Human(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
         Verb::Gc(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Stage(verb) => verb.run(),

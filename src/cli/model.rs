@@ -1,9 +1,9 @@
 //! What every verb about one model takes: a folder or a name on the hub, and a device. A folder of adapters stands for the model that
 //! they belong to, with them attached.
 
-use super::study::device;
 use crate::error::{Error, Result};
 use crate::hub::{self, Hub, Progress};
+use crate::machine::device;
 use crate::models::hf::peft;
 use crate::models::{Decoder, Policy};
 use burn::tensor::Device;
@@ -20,8 +20,8 @@ pub(super) struct Model {
     #[arg(long, value_name = "MODEL")]
     base: Option<String>,
     /// Where tensors live
-    #[arg(long, env = "DPO_LAB_DEVICE", default_value = "cpu", value_name = "DEVICE")]
-    device: String,
+    #[arg(long, env = "DPO_LAB_DEVICE", value_name = "DEVICE")]
+    device: Option<String>,
     /// Never use the network
     #[arg(long, env = "DPO_LAB_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     offline: bool,
@@ -39,7 +39,8 @@ pub(super) struct Opened {
 impl Model {
     /// Finds the folder, fetched if it has to be, and the device.
     pub(super) fn open(&self) -> Result<Opened> {
-        let (named, device) = (folder(&self.name, self.offline)?, device(&self.device)?);
+        let named = folder(&self.name, self.offline)?;
+        let (_, device) = device::one(self.device.as_deref())?;
         if !peft::is_adapter(&named) {
             if self.base.is_some() {
                 let what = format!("--base, but {} holds no adapters", named.display());

@@ -11,7 +11,7 @@ use crate::exec::{self, Slots};
 use crate::machine::Machine;
 use crate::plan::cost::Ahead;
 use crate::resolve::Fetch;
-use crate::store::Store;
+use crate::store::{Key, Store};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -44,10 +44,10 @@ impl Plan {
         let costs = estimate::of(&prepared, &store, ahead);
         let rates = estimate::rates(&prepared, &store, &costs);
         let reasons = reasons(&prepared, &store, &self.study.force);
-        let forecast = Forecast::of(&prepared, reasons, &costs, &rates, ahead, |key| estimate::left(&store, key));
-        let selected = prepared.wanted();
-        let wanted: Vec<_> = prepared.plan.stages.iter().filter(|stage| selected.contains(&stage.key)).collect();
-        let bills = bills(&prepared, &store, &wanted)?;
+        let left = estimate::left(&store);
+        let share = |key: &Key| left.get(key).copied().unwrap_or(1.0);
+        let forecast = Forecast::of(&prepared, reasons, &costs, &rates, ahead, share);
+        let bills = bills(&prepared, &store, &prepared.wanted())?;
         let memory = Machine::this().memory.map(|bytes| bytes as f64);
         if self.json {
             let plan = serde_json::json!({

@@ -130,7 +130,7 @@ impl Sample {
         let ends = &policy.tokenizer.special().ends;
         let stream = |_: usize, sample: usize| Stream::new(self.seed, sample as u64, "sample", turn);
         if self.n > 1 {
-            let drawn = generate(&policy.decoder, std::slice::from_ref(&tokens), ends, sampling, device, stream, |_| ());
+            let drawn = generate(&policy.decoder, std::slice::from_ref(&tokens), ends, sampling, device, stream, |_| ())?;
             for (index, completion) in drawn.iter().flatten().enumerate() {
                 let mut text = policy.tokenizer.stream(&tokens);
                 let mut whole = String::new();

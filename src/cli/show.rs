@@ -170,7 +170,7 @@ fn artifacts(provenance: &Provenance, store: Option<&Store>) {
             None => standing(stage, store).to_owned(),
         };
         let whose = if stage.own { "" } else { "shared" };
-        [stage.label.clone(), stage.key.short().to_owned(), state, whose.to_owned()]
+        [stage.label.clone(), stage.key.short(), state, whose.to_owned()]
     };
     print(2, &provenance.stages.iter().map(row).collect::<Vec<_>>());
     for stage in provenance.missing() {

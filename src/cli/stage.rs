@@ -1,9 +1,10 @@
 //! `dpo-lab stage`: the hidden verb that every worker runs.
 
-use super::study::device;
 use super::{CHECKPOINT_MINUTES, Results, minutes};
 use crate::error::{Doing, Error, Exit, Result};
 use crate::exec::{CORRUPT_INPUT, Interrupts};
+use crate::machine::device;
+use crate::ops;
 use crate::plan::cost::Frozen;
 use crate::stages::{self, Control};
 use crate::store::{Key, Store};
@@ -31,7 +32,7 @@ pub(super) struct RunStage {
 impl RunStage {
     pub(super) fn run(self) -> Result<Exit> {
         let store = Store::open(&self.results.results)?;
-        let device = device(&self.device)?;
+        let device = device::open(&self.device)?;
         let interrupts = Interrupts::listen()?;
 
         for key in &self.keys {
@@ -41,12 +42,15 @@ impl RunStage {
                 Error::Other(format!("{} is not a stage of this version of dpo-lab: {error}", path.display()))
             })?;
             let control = Control {
+                device: self.device.clone(),
                 checkpoint_every: self.checkpoint_minutes,
                 stop: interrupts.flag(),
                 parts: self.parts,
                 flops: cost.map(|cost| cost.flops),
             };
-            let outcome = stages::run(&store, &stage, &device, &control);
+            let run = || stages::run(&store, &stage, &device, &control);
+            // A GPU is given its work by one thread.
+            let outcome = if self.device == "cpu" { run() } else { ops::alone(run) };
             store.work(&stage.key).finish(outcome.as_ref().err());
             match outcome {
                 Err(error @ Error::Corrupt(_)) => {

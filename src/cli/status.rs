@@ -23,7 +23,7 @@ pub(super) struct Status {
     /// Read every artifact in full and compare digests
     #[arg(long)]
     verify: bool,
-    /// Show it on the whole terminal, anew every second, until nothing is left to run or you press Ctrl-C
+    /// Show it on the whole terminal, anew every second, until nothing is left to run, nobody has run anything for a minute, or you press Ctrl-C
     #[arg(long, conflicts_with_all = ["verify", "json", "verbose"])]
     watch: bool,
     /// Print JSON

@@ -2,14 +2,15 @@
 
 use super::StudyArguments;
 use crate::error::{Doing, Error, Result};
+use crate::machine::device;
 use crate::models::BUILTIN_SIZES;
 use crate::models::chat::ChatTemplate;
+use crate::models::hf;
 use crate::models::lora::Module;
 use crate::plan::{self, Kind, Plan, Saved, SavedStage, Stage};
 use crate::resolve::{self, BaseModel, Fetch, Resolved};
-use crate::spec::{self, Run, Study, Task};
+use crate::spec::{self, Loaded, Run, Study, Task};
 use crate::store::{Key, State, Store, write_atomically};
-use burn::tensor::Device;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct Prepared {
     pub study: Study,
     /// Names of the runs that `--only` leaves to do; tables and figures are always of the whole study.
     pub selected: BTreeSet<String>,
+    /// The kind of stage that ends what is to do.
+    pub until: Option<Kind>,
     /// Its data and its model.
     pub resolved: Resolved,
     /// Its graph.
@@ -30,6 +33,8 @@ pub struct Prepared {
     pub saved: Option<Saved>,
     /// Devices that stages are spread over.
     pub devices: Vec<String>,
+    /// Why these are no GPUs, where nobody named a device and that is worth a word.
+    pub no_gpu: Option<String>,
     /// The experiment file as seen from that folder.
     pub experiment: String,
     /// `--set` overrides.
@@ -38,8 +43,7 @@ pub struct Prepared {
 
 /// Reads, resolves and plans.
 pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Result<Prepared> {
-    let devices = crate::exec::devices(&arguments.device).ok_or_else(|| no_device(&arguments.device))?;
-    devices.iter().try_for_each(|name| device(name).map(|_| ())).map_err(|_| no_device(&arguments.device))?;
+    let (devices, no_gpu) = devices(arguments.device.as_deref())?;
     let loaded = spec::load(file, &arguments.set)?;
     // Paths in a file are relative to the file, paths in --set to the working folder.
     let base = |key: &str| {
@@ -59,6 +63,9 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
     {
         let what = format!("{} has no chat template", model.path.display());
         return Err(loaded.mistake("task.dialogue.chat", what, "set it to false: prompts are transcripts then"));
+    }
+    if let BaseModel::Folder(model) = &resolved.model {
+        check_length(&loaded, &model.path)?;
     }
     if let Some(lora) = &loaded.study.model.lora {
         let modules = match &resolved.model {
@@ -83,7 +90,23 @@ pub fn prepare(file: &Path, arguments: &StudyArguments, fetch: Fetch<'_>) -> Res
     let plan = plan::build(&study, &resolved);
     let folder = arguments.results.results.join(&study.name);
     let (experiment, overrides) = (from_folder(file, &folder).display().to_string(), loaded.overrides);
-    Ok(Prepared { saved: read_saved(&folder), study, selected, resolved, plan, folder, devices, experiment, overrides })
+    let (saved, until) = (read_saved(&folder), arguments.until);
+    Ok(Prepared { saved, study, selected, until, resolved, plan, folder, devices, no_gpu, experiment, overrides })
+}
+
+/// Fails where the longest texts that a study allows have more positions than its pretrained model knows.
+fn check_length(loaded: &Loaded, model: &Path) -> Result<()> {
+    let (study, config) = (&loaded.study, hf::config(model)?);
+    let [prompt, completion] = study.task.longest();
+    let most = prompt + completion.max(study.evaluation.max_new_tokens);
+    let lengths = [(format!("task.{}", study.task.name()), most), ("sft.max_tokens".to_owned(), study.sft.size.max_tokens)];
+    for (key, tokens) in lengths {
+        if config.check_length(tokens).is_err() {
+            let what = format!("texts may have {tokens} tokens, and the model knows {} positions", config.context);
+            return Err(loaded.mistake(&key, what, "lower the longest prompt or completion, or take a model that reads more"));
+        }
+    }
+    Ok(())
 }
 
 /// `file` as seen from a study's folder, so that both can move together and no path says whose machine this was.
@@ -92,14 +115,14 @@ fn from_folder(file: &Path, folder: &Path) -> PathBuf {
     relative().unwrap_or_else(|| file.to_owned())
 }
 
-/// The device of this name.
-pub fn device(device: &str) -> Result<Device> {
-    if device == "cpu" { Ok(Device::flex()) } else { Err(no_device(device)) }
-}
-
-fn no_device(device: &str) -> Error {
-    let hint = if cfg!(feature = "cuda") { "this version trains on the CPU only: use --device cpu" } else { "use --device cpu" };
-    Error::Usage(format!("error: this build of dpo-lab has no device `{device}`\nhelp: {hint}"))
+/// The devices that somebody named, or what is best here, and why that is no GPU.
+fn devices(named: Option<&str>) -> Result<(Vec<String>, Option<String>)> {
+    let Some(named) = named else {
+        let (best, no_gpu) = device::default();
+        return Ok((vec![best], no_gpu));
+    };
+    let devices = crate::exec::devices(named).ok_or_else(|| device::unknown(named))?;
+    Ok((devices, None))
 }
 
 impl Prepared {
@@ -116,12 +139,23 @@ impl Prepared {
         }
     }
 
-    /// Keys of the stages that the selected runs need, and where these are all, of what the report has beside them.
-    pub fn wanted(&self) -> HashSet<&Key> {
+    /// Stages that the selected runs need, and where these are all, that the report has beside them; up to `until`. They are in the
+    /// plan's order.
+    pub fn wanted(&self) -> Vec<&Stage> {
         let selected = |run: &&plan::RunPlan| self.selected.contains(&run.name);
         let all = self.plan.runs.iter().all(|run| selected(&run));
         let beside = self.plan.beside_runs.iter().filter(|_| all);
-        self.plan.runs.iter().filter(selected).flat_map(|run| &run.needs).chain(beside).collect()
+        let needed: HashSet<&Key> = self.plan.runs.iter().filter(selected).flat_map(|run| &run.needs).chain(beside).collect();
+        let stages: Vec<&Stage> = self.plan.stages.iter().filter(|stage| needed.contains(&stage.key)).collect();
+        let Some(until) = self.until else { return stages };
+        let mut wanted: HashSet<&Key> =
+            stages.iter().filter(|stage| stage.work.kind() == until).map(|stage| &stage.key).collect();
+        for stage in stages.iter().rev() {
+            if wanted.contains(&stage.key) {
+                wanted.extend(stage.inputs.values());
+            }
+        }
+        stages.into_iter().filter(|stage| wanted.contains(&stage.key)).collect()
     }
 }
 
@@ -198,12 +232,9 @@ pub fn redo(stages: &[&Stage], store: &Store, force: impl Fn(&Stage) -> bool) ->
     all
 }
 
-/// Every wanted stage's place in the plan, whether it would run, and why, in the plan's order.
-pub fn reasons(prepared: &Prepared, store: &Store, force: &[Kind]) -> Vec<(usize, Redo, Option<String>)> {
-    let wanted = prepared.wanted();
-    let places: Vec<usize> =
-        (0..prepared.plan.stages.len()).filter(|index| wanted.contains(&prepared.plan.stages[*index].key)).collect();
-    let stages: Vec<&Stage> = places.iter().map(|index| &prepared.plan.stages[*index]).collect();
+/// Every wanted stage, and why it would run if it would, in the plan's order.
+pub fn reasons<'a>(prepared: &'a Prepared, store: &Store, force: &[Kind]) -> Vec<(&'a Stage, Option<String>)> {
+    let stages = prepared.wanted();
     let redo = redo(&stages, store, |stage| force.contains(&stage.work.kind()));
     let before = prepared.saved.as_ref().map(Saved::by_label).unwrap_or_default();
     let why = |stage: &Stage, redo: &Redo| match redo {
@@ -213,5 +244,5 @@ pub fn reasons(prepared: &Prepared, store: &Store, force: &[Kind]) -> Vec<(usize
         Redo::Forced => Some("forced".to_owned()),
         Redo::Thinned => Some("its weights were not kept, and are needed again".to_owned()),
     };
-    places.into_iter().zip(stages).zip(redo).map(|((place, stage), redo)| (place, redo.clone(), why(stage, &redo))).collect()
+    stages.into_iter().zip(redo).map(|(stage, redo)| (stage, why(stage, &redo))).collect()
 }

@@ -119,6 +119,8 @@ impl Running<'_, '_> {
                 continue;
             }
             if self.local.store.state(&stage.key) == State::Present {
+                self.progress.started(&stage.key, &stage.label);
+                self.progress.finished(&stage.key, "done by another runner");
                 self.schedule.set(&stage.key, Outcome::Done);
                 (self.local.finished)(&stage);
                 continue;
@@ -140,9 +142,9 @@ impl Running<'_, '_> {
                 Ok(mut child) => {
                     self.progress.started(&stage.key, &stage.label);
                     self.schedule.set(&stage.key, Outcome::Running);
-                    let (pid, key, ends) = (child.id(), stage.key.clone(), self.ends.0.clone());
+                    let (pid, key, ends) = (child.id(), stage.key, self.ends.0.clone());
                     std::thread::spawn(move || ends.send((key, child.wait())));
-                    self.workers.insert(stage.key.clone(), Worker { stage, device, pid, kills });
+                    self.workers.insert(stage.key, Worker { stage, device, pid, kills });
                 }
                 Err(error) => {
                     self.local.slots.give_back(device);
@@ -180,7 +182,7 @@ impl Running<'_, '_> {
                 self.schedule.set(&stage.key, Outcome::Done);
                 (self.local.finished)(&stage);
             } else {
-                self.progress.finished(&stage.key, "left by another runner");
+                self.progress.put_back(&stage.key, "left by another runner");
                 self.schedule.set(&stage.key, Outcome::Pending);
             }
         }
@@ -206,7 +208,7 @@ impl Running<'_, '_> {
             }
             Ending::CorruptInput if self.repairs < REPAIRS => {
                 self.repairs += 1;
-                self.progress.finished(key, "found a corrupt input");
+                self.progress.put_back(key, "found a corrupt input");
                 for line in self.local.store.work(key).last_lines(1) {
                     self.progress.line(&line);
                 }
@@ -214,6 +216,7 @@ impl Running<'_, '_> {
                 for input in stage.inputs.values() {
                     if self.local.store.state(input) != State::Present {
                         self.schedule.set(input, Outcome::Pending);
+                        self.progress.more(1);
                     }
                 }
             }
@@ -231,8 +234,8 @@ impl Running<'_, '_> {
                 format!("{}: the memory does not suffice; lower --jobs, or give the study smaller batches", stage.label);
             return self.failed(stage, message);
         }
-        self.parts.insert(stage.key.clone(), parts);
-        self.progress.finished(&stage.key, "out of memory");
+        self.parts.insert(stage.key, parts);
+        self.progress.put_back(&stage.key, "out of memory");
         self.progress.line(&format!(
             "{}: the memory did not suffice; it is tried again with every batch in {parts} parts, whose gradient is the same but for rounding",
             stage.label

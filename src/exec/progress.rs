@@ -62,7 +62,7 @@ impl Progress {
         };
         bar.set_style(style("{prefix:<28!} {wide_bar:.green/white.dim} {pos}/{len} {msg}"));
         bar.set_prefix(label.to_owned());
-        self.running.insert(key.clone(), (bar, label.to_owned(), Instant::now()));
+        self.running.insert(*key, (bar, label.to_owned(), Instant::now()));
         if self.verbosity == Verbosity::Verbose {
             self.line(&format!("starting {label}"));
         }
@@ -85,12 +85,23 @@ impl Progress {
 
     /// A stage ends.
     pub fn finished(&mut self, key: &Key, how: &str) {
+        self.finished += usize::from(self.running.contains_key(key));
+        self.put_back(key, how);
+    }
+
+    /// Stages that were there have to be made, too.
+    pub fn more(&mut self, stages: usize) {
+        self.total += stages;
+        self.study.set_length(self.total as u64);
+    }
+
+    /// A stage stops running, and will have to run again.
+    pub fn put_back(&mut self, key: &Key, how: &str) {
         let Some((bar, label, started)) = self.running.remove(key) else { return };
         bar.finish_and_clear();
         if let Some(bars) = &self.bars {
             bars.remove(&bar);
         }
-        self.finished += 1;
         self.study.set_position(self.finished as u64);
         let seconds = started.elapsed().as_secs_f64();
         if self.bars.is_none() || how != "done" {
@@ -118,4 +129,24 @@ impl Progress {
 /// A bar's style; templates here are constants, and a wrong one falls back to indicatif's own.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_runs_twice_counts_once_and_one_that_has_to_be_made_again_adds_to_the_total() {
+        let mut progress = Progress::new("study", 1, Verbosity::Quiet);
+        let key = Key::of("a stage");
+        progress.started(&key, "a stage");
+        progress.put_back(&key, "found a corrupt input");
+        progress.more(1);
+        for stage in [Key::of("its input"), key] {
+            progress.started(&stage, "a stage");
+            progress.finished(&stage, "done");
+            progress.finished(&stage, "done");
+        }
+        assert_eq!((progress.finished, progress.total), (2, 2));
+    }
 }

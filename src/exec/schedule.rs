@@ -49,7 +49,7 @@ impl Schedule {
     pub fn new(stages: Vec<Stage>, cached: impl Fn(&Key) -> bool) -> Self {
         let outcomes: Vec<Outcome> =
             stages.iter().map(|stage| if cached(&stage.key) { Outcome::Cached } else { Outcome::Pending }).collect();
-        let place: HashMap<Key, usize> = stages.iter().enumerate().map(|(index, stage)| (stage.key.clone(), index)).collect();
+        let place: HashMap<Key, usize> = stages.iter().enumerate().map(|(index, stage)| (stage.key, index)).collect();
         let mut readers = vec![Vec::new(); stages.len()];
         let mut missing = vec![0; stages.len()];
         for (index, stage) in stages.iter().enumerate() {
@@ -66,7 +66,7 @@ impl Schedule {
 
     /// The same with what each of the stages is planned to cost, in their order.
     pub fn with_costs(mut self, costs: Vec<Cost>) -> Self {
-        self.costs = self.stages.iter().map(|stage| stage.key.clone()).zip(costs).collect();
+        self.costs = self.stages.iter().map(|stage| stage.key).zip(costs).collect();
         self
     }
 
@@ -159,28 +159,28 @@ mod tests {
     /// a -> b -> c, and d by itself.
     fn schedule() -> (Schedule, [Key; 4]) {
         let stage = |seed: u64, input: Option<&Key>| {
-            let inputs: BTreeMap<String, Key> = input.map(|key| ("input".to_owned(), key.clone())).into_iter().collect();
+            let inputs: BTreeMap<String, Key> = input.map(|key| ("input".to_owned(), *key)).into_iter().collect();
             Stage::new(format!("stage {seed}"), Work::Classifier { seed }, inputs, None, None)
         };
         let a = stage(0, None);
         let b = stage(1, Some(&a.key));
         let c = stage(2, Some(&b.key));
         let d = stage(3, None);
-        let keys = [&a, &b, &c, &d].map(|stage| stage.key.clone());
+        let keys = [&a, &b, &c, &d].map(|stage| stage.key);
         (Schedule::new(vec![a, b, c, d], |_| false), keys)
     }
 
     #[test]
     fn a_stage_waits_for_its_inputs() {
         let (mut schedule, [a, b, c, d]) = schedule();
-        let ready = |schedule: &Schedule| schedule.ready().next().map(|stage| stage.key.clone());
-        assert_eq!(ready(&schedule), Some(a.clone()));
+        let ready = |schedule: &Schedule| schedule.ready().next().map(|stage| stage.key);
+        assert_eq!(ready(&schedule), Some(a));
         schedule.set(&a, Outcome::Running);
-        assert_eq!(ready(&schedule), Some(d.clone()));
+        assert_eq!(ready(&schedule), Some(d));
         schedule.set(&d, Outcome::Running);
         assert_eq!(ready(&schedule), None);
         schedule.set(&a, Outcome::Done);
-        assert_eq!(ready(&schedule), Some(b.clone()));
+        assert_eq!(ready(&schedule), Some(b));
         schedule.set(&b, Outcome::Done);
         assert_eq!(ready(&schedule), Some(c));
     }
@@ -191,7 +191,7 @@ mod tests {
         schedule.set(&a, Outcome::Failed("no".into()));
         assert_eq!(schedule.outcome(&b), &Outcome::Skipped);
         assert_eq!(schedule.outcome(&c), &Outcome::Skipped);
-        assert_eq!(schedule.ready().next().map(|stage| stage.key.clone()), Some(d));
+        assert_eq!(schedule.ready().next().map(|stage| stage.key), Some(d));
     }
 
     #[test]

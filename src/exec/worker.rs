@@ -63,7 +63,7 @@ pub fn start(stage: &Stage, store: &Store, launch: &Launch<'_>) -> Result<Child>
     let program = std::env::current_exe().doing("find", Path::new("dpo-lab's own program"))?;
     let mut command = Command::new(&program);
     command
-        .args(["stage", &stage.key.0, "--device", launch.device, "--results"])
+        .args(["stage", &stage.key.to_string(), "--device", launch.device, "--results"])
         .arg(launch.results)
         .args(["--checkpoint-minutes", &(launch.checkpoint_every.as_secs_f64() / 60.0).to_string()])
         .args(["--parts", &launch.parts.to_string()])

@@ -12,6 +12,7 @@ use ureq::{Agent, Body};
 
 use super::settings::Settings;
 use crate::error::Error;
+use crate::web::{self, why};
 
 /// How often a request is made before it counts as failed.
 const TRIES: u32 = 3;
@@ -73,20 +74,13 @@ pub(super) struct Client {
 impl Client {
     /// A client for the hub of the settings.
     pub fn new(settings: &Settings) -> Client {
-        let mut builder = Agent::config_builder()
-            .http_status_as_error(false)
-            // They are followed below, where the token is left out.
-            .max_redirects(0)
+        // Redirects are followed below, where the token is left out.
+        let builder = web::settings(&settings.endpoint)
             .timeout_resolve(Some(Duration::from_secs(20)))
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
             // Large files may take hours, but not without a byte for a minute.
             .timeout_per_read(Some(Duration::from_secs(60)));
-        let host = settings.endpoint.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-        if host == "localhost" || host == "[::1]" || host.starts_with("127.") {
-            // No proxy can reach this machine by these names.
-            builder = builder.proxy(None);
-        }
         let agent = builder.build().into();
         Client { agent, endpoint: settings.endpoint.clone(), token: settings.token.clone(), pause: settings.pause }
     }
@@ -141,7 +135,7 @@ impl Client {
         let mut url = url.to_owned();
         for _ in 0..REDIRECTS {
             let mut request = method(&self.agent, &url)
-                .header(USER_AGENT, concat!("dpo-lab/", env!("CARGO_PKG_VERSION")))
+                .header(USER_AGENT, web::USER_AGENT)
                 // A packed answer has another length and another etag.
                 .header(ACCEPT_ENCODING, "identity");
             if start > 0 {
@@ -204,19 +198,6 @@ fn follow(url: &str, location: &str) -> Option<String> {
     };
     let (scheme, _) = origin(&next)?;
     matches!(scheme.as_str(), "http" | "https").then_some(next)
-}
-
-/// What went wrong, without any address or user name.
-fn why(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Io(error) => error.to_string(),
-        ureq::Error::HostNotFound => "the name of the server cannot be resolved".to_owned(),
-        ureq::Error::ConnectionFailed => "no connection".to_owned(),
-        ureq::Error::InvalidProxyUrl => "the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not an address".to_owned(),
-        ureq::Error::ConnectProxyFailed(_) => "the proxy refuses the connection".to_owned(),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "an address that is none".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

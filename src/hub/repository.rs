@@ -102,34 +102,27 @@ impl<'a> Repository<'a> {
     /// looks whole. The reference comes last for the same reason.
     pub fn link(&self, commit: &str, files: &[(String, PathBuf)]) -> Result<Snapshot> {
         let folder = self.cache.pointer_path(commit);
-        std::fs::create_dir_all(&folder).doing("create", &folder)?;
         for (file, blob) in files {
             let path = folder.join(file);
-            if path.is_file() {
-                continue;
-            }
-            let parent = path.parent().unwrap_or(&folder);
-            std::fs::create_dir_all(parent).doing("create", parent)?;
-            if path.symlink_metadata().is_ok() {
-                // A link to a blob that somebody deleted.
-                std::fs::remove_file(&path).doing("replace", &path)?;
-            }
-            match link(blob, &path, file) {
-                // Another process was faster.
-                Err(_) if path.is_file() => {}
-                linked => linked.doing("create", &path)?,
+            // What is no file is missing, or a link to a blob that somebody deleted.
+            if !path.is_file() {
+                put(&path, |path| link(blob, path, file))?;
             }
         }
         if !is_commit(&self.revision) {
-            self.cache.create_ref(commit).doing("write the reference of", &folder)?;
+            put(&self.reference(), |path| std::fs::write(path, commit))?;
         }
         Ok(Snapshot { folder, revision: commit.to_owned() })
     }
 
+    /// The file that says which commit the revision was at.
+    fn reference(&self) -> PathBuf {
+        self.hub.cache.join(self.repo.folder_name()).join("refs").join(&self.revision)
+    }
+
     /// The snapshot in the cache that the revision was at when it was downloaded.
     pub fn cached(&self) -> Option<Snapshot> {
-        let reference = self.hub.cache.join(self.repo.folder_name()).join("refs").join(&self.revision);
-        let commit = match std::fs::read_to_string(reference) {
+        let commit = match std::fs::read_to_string(self.reference()) {
             Ok(commit) => commit.trim().to_owned(),
             Err(_) => self.revision.clone(),
         };
@@ -174,6 +167,14 @@ pub(super) fn files_below(folder: &Path) -> Result<Vec<String>> {
 /// Whether this is the full name of a commit.
 fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Puts what `make` makes at a path, at once, in place of what is there: another process may be putting the same there.
+fn put(path: &Path, make: impl FnMut(&Path) -> std::io::Result<()>) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    let made = tempfile::Builder::new().prefix(".").suffix(".tmp").make_in(folder, make).doing("create", path)?;
+    made.persist(path).map_err(|error| error.error).doing("create", path)
 }
 
 /// The link that a snapshot has to a blob: relative, so that the cache can be moved as a whole.

@@ -3,6 +3,7 @@
 mod server;
 
 use std::path::Path;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use server::{COMMIT, Fake, Reply, Server};
@@ -234,16 +235,16 @@ fn a_server_that_fails_is_asked_three_times() {
     }
     hub(&fake.hub.url(), cache.path(), None, false).model(&name("hub:o/m"), &mut quiet).unwrap();
 
-    let server = Server::start(|_| Reply::status(503));
+    let server = Server::start(|_| Some(Reply::status(503)));
     let error = hub(&server.url(), cache.path(), None, false).model(&name("hub:o/m"), &mut quiet).unwrap_err();
     assert!(matches!(&error, Error::Other(text) if text.contains("(HTTP 503), three times: try again later")), "{error}");
     assert_eq!(server.seen().len(), 3);
     // What another try does not change is asked once.
-    let server = Server::start(|_| Reply::status(404));
+    let server = Server::start(|_| Some(Reply::status(404)));
     hub(&server.url(), cache.path(), None, false).model(&name("hub:o/m"), &mut quiet).unwrap_err();
     assert_eq!(server.seen().len(), 1);
     // A circle of redirects ends.
-    let server = Server::start(|_| Reply::status(302).with("Location", "/again"));
+    let server = Server::start(|_| Some(Reply::status(302).with("Location", "/again")));
     let error = hub(&server.url(), cache.path(), None, false).model(&name("hub:o/m"), &mut quiet).unwrap_err();
     assert!(error.to_string().contains("leads on more than 8 times"), "{error}");
 }
@@ -291,7 +292,7 @@ fn a_slow_but_steady_download_has_more_than_three_tries() {
 
 #[test]
 fn encryption_is_set_up_and_failing_it_is_an_error() {
-    let (server, cache) = (Server::start(|_| Reply::ok("no TLS")), TempDir::new().unwrap());
+    let (server, cache) = (Server::start(|_| Some(Reply::ok("no TLS"))), TempDir::new().unwrap());
     let endpoint = server.url().replace("http:", "https:");
     let error = hub(&endpoint, cache.path(), None, false).model(&name("hub:o/m"), &mut quiet).unwrap_err();
     assert!(matches!(&error, Error::Other(text) if text.contains("after three tries")), "{error}");
@@ -359,6 +360,32 @@ fn two_processes_do_not_write_the_same_partial_file() {
         }
     });
     assert_eq!(fake.cdn.seen().len(), 1);
+}
+
+#[test]
+fn processes_that_make_the_same_snapshot_at_once_do_not_take_it_from_each_other() {
+    let cache = TempDir::new().unwrap();
+    let (hub, name) = (hub("http://127.0.0.1:9", cache.path(), None, true), name("hub:o/m"));
+    let repository = Repository::new(&hub, &name, true, "main").unwrap();
+    let blob = cache.path().join("models--o--m/blobs/b");
+    std::fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    std::fs::write(&blob, BODY).unwrap();
+    let files = [("config.json".to_owned(), blob)];
+    for _ in 0..300 {
+        let start = Barrier::new(4);
+        let make = || {
+            start.wait();
+            let folder = repository.link(COMMIT, &files).unwrap().folder;
+            assert_eq!(repository.cached().unwrap().folder, folder);
+            std::fs::read(folder.join("config.json")).unwrap()
+        };
+        std::thread::scope(|scope| {
+            let made: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+            made.into_iter().for_each(|made| assert_eq!(made.join().unwrap(), BODY));
+        });
+        std::fs::remove_dir_all(cache.path().join("models--o--m/snapshots")).unwrap();
+        std::fs::remove_dir_all(cache.path().join("models--o--m/refs")).unwrap();
+    }
 }
 
 #[test]

@@ -2,13 +2,16 @@
 //!
 //! Everything is read from Linux's /proc and /sys; what cannot be read stays unknown. Nothing here names the machine or who uses it.
 
+mod cuda;
+pub mod device;
 mod energy;
 
+pub use cuda::Cuda;
 pub use energy::EnergyMeter;
 
 use serde::{Deserialize, Serialize};
 
-/// What a machine is. A GPU, with its driver, belongs here as soon as stages run on one.
+/// What a machine is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// The processor's name, or its architecture where it has none.
@@ -18,9 +21,17 @@ pub struct Machine {
     /// Memory in bytes, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
+    /// The GPU that was used, with its driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
 }
 
 impl Machine {
+    /// This machine, where a stage used this device.
+    pub fn with(device: &str) -> Self {
+        Machine { gpu: device::describe(device), ..Machine::this() }
+    }
+
     /// This machine.
     pub fn this() -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
@@ -36,14 +47,15 @@ impl Machine {
         };
         let processor = field(processors, "model name").unwrap_or(std::env::consts::ARCH);
         let processor = processor.split_whitespace().collect::<Vec<_>>().join(" ");
-        Machine { processor, cores, memory: field(memory, "MemTotal").and_then(bytes) }
+        Machine { processor, cores, memory: field(memory, "MemTotal").and_then(bytes), gpu: None }
     }
 }
 
 impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}, {} {}", self.processor, self.cores, if self.cores == 1 { "core" } else { "cores" })?;
-        self.memory.map_or(Ok(()), |memory| write!(f, ", {:.0} GiB", memory as f64 / f64::from(1 << 30)))
+        self.memory.map_or(Ok(()), |memory| write!(f, ", {:.0} GiB", memory as f64 / f64::from(1 << 30)))?;
+        self.gpu.as_ref().map_or(Ok(()), |gpu| write!(f, ", {gpu}"))
     }
 }
 
@@ -81,7 +93,7 @@ mod tests {
         let processors =
             "processor\t: 0\nmodel name\t: A  Processor @ 2.0GHz\nflags\t\t: fpu\n\nprocessor\t: 1\nmodel name\t: B\n";
         let machine = Machine::of(processors, "MemTotal:        8388608 kB\nMemFree: 1 kB\n");
-        assert_eq!(machine, Machine { processor: "A Processor @ 2.0GHz".into(), cores: 2, memory: Some(8 << 30) });
+        assert_eq!(machine, Machine { processor: "A Processor @ 2.0GHz".into(), cores: 2, memory: Some(8 << 30), gpu: None });
         assert_eq!(machine.to_string(), "A Processor @ 2.0GHz, 2 cores, 8 GiB");
     }
 

@@ -1,5 +1,6 @@
 //! What makes one decoder-only transformer different from another, and which weights it has.
 
+use crate::error::{Error, Result};
 use crate::ops::{Activation, Heads, Rotary};
 use std::fmt;
 
@@ -176,6 +177,17 @@ impl DecoderConfig {
             scores: 0,
             value: false,
         }
+    }
+
+    /// Fails for a sequence that has more positions than the model knows. Rotary positions have no end, and get worse only slowly.
+    pub fn check_length(&self, tokens: usize) -> Result<()> {
+        if self.positions != Positions::Learned || tokens <= self.context {
+            return Ok(());
+        }
+        let context = self.context;
+        Err(Error::Usage(format!(
+            "a text may come to {tokens} tokens, and the model knows {context} positions: lower max_new_tokens, or give shorter prompts"
+        )))
     }
 
     /// Width of all queries, and of all keys or all values.

@@ -1,7 +1,9 @@
 //! The decoder against `transformers`: the fixture was made by tests/parity/make_fixtures.py.
 
-use super::Decoder;
+use super::generate::generate;
 use super::hf::Stored;
+use super::{Decoder, DecoderConfig, Sampling};
+use crate::random::Stream;
 use crate::train::{Sequence, divergences};
 use burn::tensor::Device;
 use serde_json::Value;
@@ -96,4 +98,17 @@ fn exact_kl_and_entropy_are_those_of_transformers() {
         assert!((got.entropy - sum("entropy")).abs() < 1e-3);
         assert!((got.log_ratio - (sum("logprobs") - sum("logprobs_b"))).abs() < 1e-3);
     }
+}
+
+#[test]
+fn a_text_past_the_positions_that_a_model_learned_is_an_error_and_not_a_panic() {
+    let config = DecoderConfig::gpt2(11, 8, 8, 1, 2);
+    let model = Decoder::new(config, &mut Stream::new(0, 0, "test", 0), &Device::flex());
+    let drawn = |new_tokens: usize| {
+        let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, max_new_tokens: new_tokens, samples: 1 };
+        let streams = |_: usize, _: usize| Stream::new(0, 0, "test", 1);
+        generate(&model, &[vec![1, 2, 3]], &[], sampling, &Device::flex(), streams, |_| ())
+    };
+    assert_eq!(drawn(5).unwrap()[0][0].tokens.len(), 5);
+    assert!(drawn(6).unwrap_err().to_string().contains("8 positions"));
 }

@@ -33,7 +33,9 @@ pub fn generate(
     device: &Device,
     streams: impl Fn(usize, usize) -> Stream + Sync,
     mut progress: impl FnMut(usize),
-) -> Vec<Vec<Completion>> {
+) -> Result<Vec<Vec<Completion>>> {
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+    model.config.check_length(longest + sampling.max_new_tokens)?;
     let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, prompt) in prompts.iter().enumerate() {
         by_length.entry(prompt.len()).or_default().push(index);
@@ -57,7 +59,7 @@ pub fn generate(
         }
         progress(done);
     }
-    drawn
+    Ok(drawn)
 }
 
 /// Draws one completion and hands on every token as it is drawn; the token that ends the text is the last one.
@@ -70,6 +72,7 @@ pub fn continue_one(
     mut stream: Stream,
     mut each: impl FnMut(u32) -> Result<()>,
 ) -> Result<Completion> {
+    model.config.check_length(prompt.len() + sampling.max_new_tokens)?;
     let (mut logits, mut cache) = model.start(&[prompt], prompt.len() + sampling.max_new_tokens, device);
     let (mut sampler, mut completion) = (Sampler::default(), Completion { tokens: Vec::new(), ended: false });
     loop {

@@ -117,7 +117,7 @@ pub(crate) fn worth_threads(operations: usize) -> bool {
 }
 
 /// Runs `work` with its kernels kept to this thread.
-fn alone<T>(work: impl FnOnce() -> T) -> T {
+pub fn alone<T>(work: impl FnOnce() -> T) -> T {
     let before = ALONE.replace(true);
     let result = work();
     ALONE.set(before);

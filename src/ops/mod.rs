@@ -27,7 +27,7 @@ pub use attention::{Family, Heads, cached_attention, causal_attention, split_hea
 pub use divergence::divergence;
 pub use embedding::embedding;
 pub use head::{Prediction, head_logits, token_log_probs};
-pub use kernel::{is_on_cpu, side_by_side, threads};
+pub use kernel::{alone, is_on_cpu, side_by_side, threads};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_onto, linear_then};
 pub use profile::profiled;

@@ -1,7 +1,7 @@
 //! What runs learn from: prompts, completions, labels, and the reference's log-probs of them.
 
 use super::graph::{Graph, Shared, without_place};
-use super::stage::{Split, Work};
+use super::work::{Split, Work};
 use crate::methods::Examples;
 use crate::spec::{Fit, Labelling, Reference, Reward, Run, SamplesFrom, Summarisation, Task};
 use crate::store::Key;
@@ -68,13 +68,13 @@ impl Graph<'_> {
         let samples = self.samples(kind, name, "", prompts, reference, 1.0);
         let comparisons = self.labels(kind, name, "", prompts, &samples, reference);
         let logprobs = self.logprobs(&format!("{name}reference log-probs"), prompts, &samples, reference);
-        Dataset { prompts: prompts.clone(), samples, comparisons, rankings: None, logprobs, mismatched: None }
+        Dataset { prompts: *prompts, samples, comparisons, rankings: None, logprobs, mismatched: None }
     }
 
     /// What a run's segment learns from. `policy` is the run's own at its start; `label` and `first` say which run and step.
     pub(super) fn training_data(&mut self, run: &Run, label: &str, first: u64, policy: &Key, shared: &Shared) -> Dataset {
         let study = self.study;
-        let start = self.start(run, shared).clone();
+        let start = *self.start(run, shared);
         let starts = if run.data.reference == Reference::Base { "base" } else { "reference" };
         let mut dataset = shared.train.clone();
         let labelling;
@@ -90,14 +90,7 @@ impl Graph<'_> {
                 let work = Work::Population { world, labelling };
                 let all = self.add(name.clone(), work, &[("reference", &shared.reference)]);
                 let logprobs = self.logprobs(&format!("{name}, {starts} log-probs"), &all, &all, &start);
-                return Dataset {
-                    prompts: all.clone(),
-                    samples: all.clone(),
-                    comparisons: all,
-                    rankings: None,
-                    logprobs,
-                    mismatched: None,
-                };
+                return Dataset { prompts: all, samples: all, comparisons: all, rankings: None, logprobs, mismatched: None };
             }
             Task::Oracle(oracle) => {
                 labelling = self.labelling(run, &oracle.labelling);

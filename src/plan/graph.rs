@@ -1,7 +1,8 @@
 //! The stages of a study. What runs share appears once, because equal work has equal keys.
 
 use super::data::Dataset;
-use super::stage::{ModelRole, Stage, Work};
+use super::stage::Stage;
+use super::work::{ModelRole, Work};
 use crate::resolve::{BaseModel, Corpus, ModelFolder, Resolved};
 use crate::spec::{Reward, Run, Study, Task};
 use crate::store::Key;
@@ -96,13 +97,18 @@ pub enum PromptSet {
 impl Plan {
     /// The stage with this key.
     pub fn stage(&self, key: &Key) -> Option<&Stage> {
-        self.places.get(key).map(|place| &self.stages[*place])
+        self.place(key).map(|place| &self.stages[place])
+    }
+
+    /// Its place among the stages.
+    pub fn place(&self, key: &Key) -> Option<usize> {
+        self.places.get(key).copied()
     }
 
     fn add(&mut self, stage: Stage) -> Key {
-        let key = stage.key.clone();
+        let key = stage.key;
         if !self.places.contains_key(&key) {
-            self.places.insert(key.clone(), self.stages.len());
+            self.places.insert(key, self.stages.len());
             self.stages.push(stage);
         }
         key
@@ -113,8 +119,8 @@ impl Plan {
         let mut wanted: Vec<Key> = Vec::new();
         let mut seen: HashSet<Key> = HashSet::new();
         let mut want = |key: &Key, wanted: &mut Vec<Key>| {
-            if seen.insert(key.clone()) {
-                wanted.push(key.clone());
+            if seen.insert(*key) {
+                wanted.push(*key);
             }
         };
         roots.into_iter().for_each(|root| want(&root, &mut wanted));
@@ -141,6 +147,9 @@ pub fn build(study: &Study, resolved: &Resolved) -> Plan {
         (part.plan.stages.split_off(graph.plan.stages.len()), plans)
     };
     let parts: Vec<(Vec<Stage>, Vec<RunPlan>)> = study.runs.par_chunks(RUNS_AT_ONCE).map(part).collect();
+    let count: usize = parts.iter().map(|(stages, _)| stages.len()).sum();
+    graph.plan.stages.reserve(count);
+    graph.plan.places.reserve(count);
     for (stages, runs) in parts {
         stages.into_iter().for_each(|stage| {
             graph.plan.add(stage);
@@ -238,7 +247,7 @@ impl Graph<'_> {
         corpus: Option<Corpus>,
         model: Option<ModelFolder>,
     ) -> Key {
-        let inputs = inputs.iter().map(|(role, key)| ((*role).to_owned(), (*key).clone())).collect::<BTreeMap<_, _>>();
+        let inputs = inputs.iter().map(|(role, key)| ((*role).to_owned(), *(*key))).collect::<BTreeMap<_, _>>();
         self.plan.add(Stage::new(label, work, inputs, corpus, model))
     }
 
@@ -266,8 +275,8 @@ impl Graph<'_> {
             let work = self.language_model(ModelRole::HeldOutJudge);
             shared.fluency = Some(self.add_on_corpus("fluency judge", work, &[("tokenizer", &tokenizer)]));
         }
-        self.plan.reward_model = shared.reward_model.clone();
-        self.plan.classifier = shared.classifier.clone();
+        self.plan.reward_model = shared.reward_model;
+        self.plan.classifier = shared.classifier;
         shared
     }
 
@@ -295,7 +304,7 @@ impl Shared {
             reference,
             tokenizer: None,
             fluency: None,
-            prompts: held_out.prompts.clone(),
+            prompts: held_out.prompts,
             train,
             held_out,
             references: None,

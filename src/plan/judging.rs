@@ -1,7 +1,7 @@
 //! What judges are asked: every drawn checkpoint against every baseline.
 
 use super::graph::{Drawn, Graph, Judged, PromptSet, Shared, without_place};
-use super::stage::Work;
+use super::work::Work;
 use crate::judges::{self, Source, Subject};
 use crate::spec::{Baseline, Judge, Task};
 use crate::store::Key;
@@ -35,8 +35,8 @@ impl Graph<'_> {
         shared: &Shared,
     ) -> Option<Key> {
         let references = match drawn.set {
-            PromptSet::HeldOut => shared.references.as_ref().map(|references| references.held_out.clone()),
-            PromptSet::OutOfDistribution => shared.out_of_distribution.clone(),
+            PromptSet::HeldOut => shared.references.as_ref().map(|references| references.held_out),
+            PromptSet::OutOfDistribution => shared.out_of_distribution,
         };
         let against = match baseline {
             Baseline::Data => None,
@@ -47,7 +47,9 @@ impl Graph<'_> {
             }
         };
         let itself = against.is_none() && judge.kind.settings().measures_by_reference();
-        if itself || (against.is_none() && references.is_none()) || against.as_ref() == Some(&drawn.generations) {
+        // Best-of-N's pool may be what the reference wrote for its own evaluation: what is chosen from it is not all of it.
+        let same = drawn.pool.is_none() && against == Some(drawn.generations);
+        if itself || same || (against.is_none() && references.is_none()) {
             // Nothing to compare with, or it is itself.
             return None;
         }
@@ -82,11 +84,11 @@ impl Graph<'_> {
         let mut models = Vec::new();
         for (role, source) in judge.kind.settings().models() {
             let key = match source {
-                Source::LearnedReward => shared.reward_model.clone()?,
-                Source::Reference => shared.reference.clone(),
+                Source::LearnedReward => shared.reward_model?,
+                Source::Reference => shared.reference,
                 Source::Run(name) => {
                     let at = self.study.runs.iter().position(|run| run.name == name || run.label() == name)?;
-                    self.plan.runs.get(at)?.segments.last()?.clone()
+                    *self.plan.runs.get(at)?.segments.last()?
                 }
                 Source::Named(_) => {
                     let model = self.resolved.judges.get(&(judge.name.clone(), role.to_owned())).cloned();
@@ -110,7 +112,7 @@ impl Graph<'_> {
                 Some(generations)
             }
             PromptSet::OutOfDistribution => {
-                let prompts = shared.out_of_distribution.clone()?;
+                let prompts = shared.out_of_distribution?;
                 let name = format!("generate reference 0, out of distribution, at temperature {}", drawn.temperature);
                 Some(self.generations(name, drawn.temperature, None, &shared.reference, &prompts, shared))
             }
@@ -120,8 +122,8 @@ impl Graph<'_> {
     /// Completions of the same policy after the same prompts, drawn anew: a baseline that shared its random numbers with what it is
     /// compared with would be a likeness of it, and of Best-of-N's pool a member.
     fn rival(&mut self, generations: &Key) -> Key {
-        let Some(stage) = self.plan.stage(generations).cloned() else { return generations.clone() };
-        let Work::Generate { mut sampling, seed, .. } = stage.work else { return generations.clone() };
+        let Some(stage) = self.plan.stage(generations).cloned() else { return *generations };
+        let Work::Generate { mut sampling, seed, .. } = stage.work else { return *generations };
         sampling.samples = self.study.evaluation.samples_per_prompt;
         let inputs: Vec<(&str, &Key)> = stage.inputs.iter().map(|(role, key)| (role.as_str(), key)).collect();
         self.add(format!("{}, as a baseline", stage.label), Work::Generate { sampling, rival: true, seed }, &inputs)
@@ -131,7 +133,7 @@ impl Graph<'_> {
     fn drawn_of(&self, name: &str, set: PromptSet, temperature: f64) -> Option<Key> {
         let at = self.study.runs.iter().position(|run| run.name == name || run.label() == name)?;
         let fits = |drawn: &&Drawn| drawn.last && drawn.set == set && drawn.temperature == temperature;
-        self.plan.runs.get(at)?.drawn.iter().find(fits).map(|drawn| drawn.generations.clone())
+        self.plan.runs.get(at)?.drawn.iter().find(fits).map(|drawn| drawn.generations)
     }
 }
 

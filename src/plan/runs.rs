@@ -2,7 +2,7 @@
 
 use super::data::Dataset;
 use super::graph::{Drawn, Graph, PromptSet, RunPlan, Shared, without_place};
-use super::stage::Work;
+use super::work::Work;
 use crate::methods::{Ppo, Role};
 use crate::models::Sampling;
 use crate::spec::{Run, SamplesFrom, Schedule, Task};
@@ -27,10 +27,10 @@ impl Graph<'_> {
             Role::Prompting { shots } => self.prompting(shots, shared, &mut plan),
             Role::BestOfN { n } => {
                 let wanted = |(temperature, _): &&(f64, Key)| self.study.evaluation.temperature.contains(temperature);
-                plan.evaluations = self.plan.pool.iter().filter(wanted).map(|(t, key)| (0, *t, key.clone())).collect();
+                plan.evaluations = self.plan.pool.iter().filter(wanted).map(|(t, key)| (0, *t, *key)).collect();
                 let pools = plan.evaluations.iter().filter_map(|(_, temperature, key)| {
-                    let generations = self.plan.stage(key)?.inputs.get("generations")?.clone();
-                    let (set, pool) = (PromptSet::HeldOut, Some((key.clone(), n)));
+                    let generations = *self.plan.stage(key)?.inputs.get("generations")?;
+                    let (set, pool) = (PromptSet::HeldOut, Some((*key, n)));
                     Some(Drawn { step: 0, temperature: *temperature, last: true, set, generations, pool })
                 });
                 plan.drawn = pools.collect();
@@ -39,7 +39,7 @@ impl Graph<'_> {
                 }
             }
             Role::Train(_) | Role::Reinforce(_) => {
-                let start = self.start(run, shared).clone();
+                let start = *self.start(run, shared);
                 let starts = if start == shared.reference { "reference" } else { "base" };
                 self.evaluate(run, starts, 0, false, &start, shared, &mut plan);
                 let (mut first, mut policy) = (0, start);
@@ -60,7 +60,7 @@ impl Graph<'_> {
                     if last.is_multiple_of(run.evaluates_every(self.study.evaluation.every)) || last == run.size.steps {
                         self.evaluate(run, label, last, last == run.size.steps, &key, shared, &mut plan);
                     }
-                    plan.segments.push(key.clone());
+                    plan.segments.push(key);
                     (first, policy) = (last, key);
                 }
             }
@@ -192,7 +192,7 @@ impl Graph<'_> {
     fn prompting(&mut self, shots: usize, shared: &Shared, plan: &mut RunPlan) {
         let Some(references) = &shared.references else { return };
         let label = format!("prompting with {shots} examples");
-        let mut prompts = shared.prompts.clone();
+        let mut prompts = shared.prompts;
         if shots > 0 {
             let work = Work::FewShot {
                 shots,

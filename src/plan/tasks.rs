@@ -2,7 +2,7 @@
 
 use super::data::{Dataset, Labelled};
 use super::graph::{Graph, References, Shared};
-use super::stage::{Split, Work};
+use super::work::{Split, Work};
 use crate::spec::{Dialogue, Labelling, Oracle, Reward, Sentiment, Summarisation};
 use crate::store::Key;
 
@@ -48,7 +48,7 @@ impl Graph<'_> {
         };
         let train = self.dataset(&kind, Split::Train, task.comparisons, &base, None);
         let held_out = self.dataset(&kind, Split::HeldOut, self.study.evaluation.prompts, &base, Some(&train.prompts));
-        Shared::of(base.clone(), base, train, held_out)
+        Shared::of(base, base, train, held_out)
     }
 
     /// The reference imitates what people wrote. Comparisons are given, or the reference writes summaries and a known reward compares
@@ -96,7 +96,7 @@ impl Graph<'_> {
             self.add_reading("out-of-distribution prompts", work, &inputs, Some(corpus), None)
         });
         Shared {
-            references: Some(References { train: demonstrations, held_out: prompts.clone() }),
+            references: Some(References { train: demonstrations, held_out: prompts }),
             prompts,
             out_of_distribution: articles,
             ..Shared::of(base, reference, train, held_out)
@@ -122,7 +122,7 @@ impl Graph<'_> {
         let work = given(Split::HeldOut, self.study.evaluation.prompts);
         let held_out = self.add_on_corpus("held-out comparisons", work, &inputs);
         let reference = self.imitating(&base, &train);
-        let references = References { train: train.clone(), held_out: held_out.clone() };
+        let references = References { train, held_out };
         let [train, held_out] = self.given_datasets(&reference, train, held_out);
         Shared { references: Some(references), ..Shared::of(base, reference, train, held_out) }
     }
@@ -139,14 +139,7 @@ impl Graph<'_> {
         [("", train), ("held-out ", held_out)].map(|(name, given)| {
             let inputs = [("reference", reference), ("prompts", &given), ("samples", &given)];
             let logprobs = self.add(format!("{name}reference log-probs"), Work::ReferenceLogprobs { mismatched: false }, &inputs);
-            Dataset {
-                prompts: given.clone(),
-                samples: given.clone(),
-                comparisons: given,
-                rankings: None,
-                logprobs,
-                mismatched: None,
-            }
+            Dataset { prompts: given, samples: given, comparisons: given, rankings: None, logprobs, mismatched: None }
         })
     }
 }

@@ -47,7 +47,7 @@ impl SavedStage {
         SavedStage {
             label: stage.label.clone(),
             kind: stage.work.kind().name().to_owned(),
-            key: stage.key.clone(),
+            key: stage.key,
             parameters: stage.parameters(),
             inputs: stage.inputs.clone(),
         }

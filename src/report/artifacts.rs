@@ -60,10 +60,10 @@ impl Artifacts {
 }
 
 /// artifacts.json of a run.
-pub(super) fn of(study: &Study, collected: &Collected<'_>) -> String {
+pub(super) fn of(study: &Study, collected: &Collected<'_>, policy: Option<&Key>) -> String {
     let plan = collected.plan;
     let evaluation =
-        |(step, temperature, key): &(u64, f64, Key)| EvaluationKey { step: *step, temperature: *temperature, key: key.clone() };
+        |(step, temperature, key): &(u64, f64, Key)| EvaluationKey { step: *step, temperature: *temperature, key: *key };
     let judged = |judged: &crate::plan::Judged| {
         let drawn = &plan.drawn[judged.drawn];
         JudgedKey {
@@ -72,11 +72,14 @@ pub(super) fn of(study: &Study, collected: &Collected<'_>) -> String {
             out_of_distribution: drawn.set == PromptSet::OutOfDistribution,
             judge: study.judges[judged.judge].name.clone(),
             baseline: judged.baseline.clone(),
-            key: judged.key.clone(),
+            key: judged.key,
         }
     };
     let artifacts = Artifacts {
-        policy: plan.segments.last().map(|key| format!(".store/{}/{}/model", &key.0[..2], key.0)),
+        policy: policy.map(|key| {
+            let key = key.to_string();
+            format!(".store/{}/{key}/model", &key[..2])
+        }),
         segments: plan.segments.clone(),
         evaluations: plan.evaluations.iter().map(evaluation).collect(),
         judged: plan.judged.iter().map(judged).collect(),

@@ -90,7 +90,7 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
             device: String::new(),
         };
         for (step, temperature, key) in &run_plan.evaluations {
-            let found = evaluations.entry(key.clone()).or_insert_with(|| evaluation(store, key).map(Rc::new));
+            let found = evaluations.entry(*key).or_insert_with(|| evaluation(store, key).map(Rc::new));
             collected.evaluations.extend(found.clone().map(|found| (*step, *temperature, found)));
         }
         collected.exact = run_plan.exact.iter().filter_map(|(step, key)| Some((*step, exact(store, key)?))).collect();
@@ -115,8 +115,7 @@ pub fn collect<'a>(study: &'a Study, plan: &'a Plan, store: &Store) -> Collectio
     }
     let wanted = study.evaluation.optimum_samples > 0;
     let pool = plan.pool.iter().find(|(temperature, _)| *temperature == 1.0 && wanted);
-    let pool =
-        pool.and_then(|(_, key)| evaluations.entry(key.clone()).or_insert_with(|| evaluation(store, key).map(Rc::new)).clone());
+    let pool = pool.and_then(|(_, key)| evaluations.entry(*key).or_insert_with(|| evaluation(store, key).map(Rc::new)).clone());
     let there = |key: &Option<Key>| key.as_ref().filter(|key| store.state(key) == State::Present).map(|key| store.path(key));
     Collection {
         study,

@@ -104,7 +104,7 @@ impl Samples {
 
     fn values(&self, of: &dyn Fn(&EvaluatedSample) -> Option<f64>) -> Option<(Key, ByPrompt)> {
         let values = self.rows.iter().filter_map(|sample| Some((sample.prompt, of(sample)?))).collect();
-        Some((self.prompts.clone()?, ByPrompt::Values(values)))
+        Some((self.prompts?, ByPrompt::Values(values)))
     }
 }
 

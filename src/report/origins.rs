@@ -4,6 +4,7 @@ use super::html::{Section, Table};
 use super::page::table;
 use super::provenance::{Build, Provenance, StageRecord};
 use crate::spec::flat;
+use crate::store::Key;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,8 +103,8 @@ fn builds(runs: &[Provenance]) -> Vec<&Build> {
 }
 
 /// Every stage once, by its key.
-pub fn stages(runs: &[Provenance]) -> BTreeMap<&str, &StageRecord> {
-    runs.iter().flat_map(|run| &run.stages).map(|stage| (stage.key.0.as_str(), stage)).collect()
+pub fn stages(runs: &[Provenance]) -> BTreeMap<&Key, &StageRecord> {
+    runs.iter().flat_map(|run| &run.stages).map(|stage| (&stage.key, stage)).collect()
 }
 
 /// A time as people say it.

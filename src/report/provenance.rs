@@ -132,7 +132,7 @@ impl Known<'_> {
             .map(|stage| StageRecord {
                 label: stage.label.clone(),
                 kind: stage.work.kind().name().to_owned(),
-                key: stage.key.clone(),
+                key: stage.key,
                 own: run_plan.own.contains(&stage.key) && self.owners.get(&stage.key) == Some(&1),
                 record: self.record(&stage.key),
             })
@@ -165,7 +165,7 @@ impl Known<'_> {
 
     fn record(&mut self, key: &Key) -> Option<Record> {
         let store = self.store;
-        self.records.entry(key.clone()).or_insert_with(|| store.manifest(key).map(|manifest| manifest.record)).clone()
+        self.records.entry(*key).or_insert_with(|| store.manifest(key).map(|manifest| manifest.record)).clone()
     }
 
     fn packages(&mut self, lock: &str) -> BTreeMap<String, String> {

@@ -82,10 +82,13 @@ pub fn write(
     write_if_any(&folder.join("published.csv"), &beside)?;
     write_atomically(&folder.join("deviations.md"), choices::deviations(study).as_bytes())?;
     let provenance = provenance::write(study, plan, saved, store, folder)?;
+    let best_of = |run: &Run| Some((run.name.clone(), best_step(&run.name, &frontier, &win_rates)?));
+    let best: BTreeMap<String, u64> = study.runs.iter().filter_map(best_of).collect();
     let mut training: Vec<(RunLabel, Vec<TrainRow>)> = Vec::new();
     for collected in &collection.runs {
         let run = folder.join("runs").join(&collected.run.name);
-        write_atomically(&run.join(artifacts::FILE), artifacts::of(study, collected).as_bytes())?;
+        let policy = plan.kept(collected.plan, study.keep, best.get(&collected.run.name).copied());
+        write_atomically(&run.join(artifacts::FILE), artifacts::of(study, collected, policy).as_bytes())?;
         if !collected.training.is_empty() {
             write_atomically(&run.join("train.csv"), &training_csv(&collected.training)?)?;
             training.push((label(collected), collected.training.clone()));
@@ -120,8 +123,6 @@ pub fn write(
     let html = page::page(&collection, &tables, &figures, status);
     let page = folder.join("report.html");
     write_atomically(&page, html.as_bytes())?;
-    let best_of = |run: &Run| Some((run.name.clone(), best_step(&run.name, &frontier, &win_rates)?));
-    let best = study.runs.iter().filter_map(best_of).collect();
     let mut last: Vec<FrontierRow> = Vec::new();
     for row in frontier {
         match last.iter_mut().find(|known| known.run == row.run) {

@@ -6,6 +6,7 @@ use super::tree::{self, Table};
 use crate::error::{Doing, Error, Result};
 use crate::judges::Kind;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use toml::de::DeValue;
 
@@ -55,8 +56,38 @@ impl Baseline {
 pub struct JudgeFile {
     /// The judges, in the order of the file.
     pub judges: Vec<Judge>,
-    /// The same as `--set` overrides, with paths as seen from the working folder.
-    pub overrides: Vec<String>,
+    /// Their tables by kind, with paths as seen from the working folder.
+    tables: toml::Table,
+}
+
+impl JudgeFile {
+    /// The `--set` overrides that add these judges to a study that was run with the overrides `before`. Judges that were added
+    /// then stay, but for those whose names these take.
+    pub fn overrides(&self, before: &[String]) -> Vec<String> {
+        let mut added: BTreeMap<String, Vec<toml::Value>> = BTreeMap::new();
+        let mut others = Vec::new();
+        for text in before {
+            match text.parse::<toml::Table>().ok().and_then(|mut table| table.remove(ADDED)) {
+                Some(toml::Value::Table(tables)) => tables.into_iter().for_each(|(kind, value)| add(&mut added, &kind, value)),
+                _ => others.push(text.clone()),
+            }
+        }
+        self.tables.iter().for_each(|(kind, value)| add(&mut added, &kind.replace('_', "-"), value.clone()));
+        let overrides = added.into_iter().map(|(kind, tables)| format!("{ADDED}.{kind}={}", toml::Value::Array(tables)));
+        others.into_iter().chain(overrides).collect()
+    }
+}
+
+/// Adds judges of one kind in the place of those of the same names.
+fn add(added: &mut BTreeMap<String, Vec<toml::Value>>, kind: &str, value: toml::Value) {
+    let tables = match value {
+        toml::Value::Array(tables) => tables,
+        table => vec![table],
+    };
+    let name = |table: &toml::Value| table.get("name").and_then(toml::Value::as_str).unwrap_or(kind).to_owned();
+    let of_kind = added.entry(kind.to_owned()).or_default();
+    of_kind.retain(|before| tables.iter().all(|table| name(table) != name(before)));
+    of_kind.extend(tables);
 }
 
 /// The table of judges that were added to a study afterwards: its own stay.
@@ -91,12 +122,9 @@ pub fn load_judges(file: &Path) -> Result<JudgeFile> {
     })?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let plain: toml::Table = text.parse().map_err(Error::other)?;
-    let tables = plain.get("judge").and_then(toml::Value::as_table).cloned().unwrap_or_default();
-    let overrides = tables.into_iter().map(|(kind, mut value)| {
-        from_here(&mut value, folder);
-        format!("{ADDED}.{}={value}", kind.replace('_', "-"))
-    });
-    Ok(JudgeFile { judges, overrides: overrides.collect() })
+    let mut tables = plain.get("judge").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    tables.iter_mut().for_each(|(_, value)| from_here(value, folder));
+    Ok(JudgeFile { judges, tables })
 }
 
 /// Makes the paths in a judge's table relative to the working folder.
@@ -196,5 +224,25 @@ mod tests {
         assert_eq!(Baseline::parse("ppo-targetkl6-seed0"), run("ppo-targetkl6-seed0", None));
         assert_eq!(Baseline::parse("ppo-targetkl6-seed0@0.25"), run("ppo-targetkl6-seed0", Some(0.25)));
         assert_eq!(Baseline::parse("odd@name"), run("odd@name", None));
+    }
+
+    #[test]
+    fn judges_of_a_second_file_come_beside_those_of_the_first_and_take_the_place_of_their_namesakes() {
+        let file = |text: &str| JudgeFile { judges: Vec::new(), tables: text.parse().unwrap() };
+        let first = file("length = {}\nopenai = { model = \"a\", name = \"A\" }").overrides(&["seed=1".to_owned()]);
+        let both = file("openai = [{ model = \"b\" }, { model = \"c\", name = \"C\" }]").overrides(&first);
+        let text = both.join("\n");
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["seed"].as_integer(), Some(1));
+        let names = |table: &toml::Table| -> Vec<String> {
+            let judges = table[ADDED]["openai"].as_array().unwrap();
+            judges.iter().map(|judge| judge["model"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(
+            (names(&table), table[ADDED]["length"].as_array().unwrap().len()),
+            (vec!["a".into(), "b".into(), "c".into()], 1)
+        );
+        let again = file("openai = { model = \"d\" }").overrides(&both).join("\n");
+        assert_eq!(names(&again.parse().unwrap()), ["a", "c", "d"]);
     }
 }

@@ -25,5 +25,5 @@ pub use settings::{flat, settings};
 pub use source::{Problem, Span};
 pub use study::*;
 pub use tasks::*;
-pub use tracking::{Reach, Tracking};
+pub use tracking::Tracking;
 pub use tree::Table;

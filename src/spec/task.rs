@@ -121,6 +121,7 @@ struct SummarisationKeys {
 fn summarisation(table: &mut Table, name: &tree::Key, span: Span) -> Result<Summarisation, Failure> {
     let (mut summarisation, _) = tree::take_table(table, "summarisation")?;
     let builtin = is_builtin(&summarisation);
+    no_labels_of_its_own(&summarisation, builtin, "builtin:posts")?;
     let defaults = [
         ("corpus", "\"builtin:posts\""),
         ("comparisons", "[]"),
@@ -172,11 +173,7 @@ struct DialogueKeys {
 fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Dialogue, Failure> {
     let (mut dialogue, _) = tree::take_table(table, "dialogue")?;
     let builtin = is_builtin(&dialogue);
-    let written = Labelling::KEYS.iter().find_map(|key| Some((*key, dialogue.get(*key)?.span())));
-    if let Some((key, at)) = written.filter(|_| !builtin) {
-        let what = format!("the labels of this corpus are given, so that nothing reads `{key}`");
-        return Err(Problem::at(at, what).hint("remove it; it is for the built-in world, \"builtin:questions\"").into());
-    }
+    no_labels_of_its_own(&dialogue, builtin, "builtin:questions")?;
     let defaults = [
         ("corpus", "\"builtin:questions\""),
         ("pairs", if builtin { "8000" } else { "0" }),
@@ -197,10 +194,22 @@ fn dialogue(table: &mut Table, name: &tree::Key, span: Span) -> Result<Dialogue,
     Ok(Dialogue { corpus, pairs, multi_turn, chat, max_prompt_tokens, max_completion_tokens, labelling, reward })
 }
 
+/// Refuses what says how completions are labelled where the data has labels.
+fn no_labels_of_its_own(table: &Table, builtin: bool, world: &str) -> Result<(), Failure> {
+    let written = Labelling::KEYS.iter().find_map(|key| Some((*key, table.get(*key)?.span())));
+    let Some((key, at)) = written.filter(|_| !builtin) else { return Ok(()) };
+    let what = format!("the labels of this corpus are given, so that nothing reads `{key}`");
+    Err(Problem::at(at, what).hint(format!("remove it; it is for the built-in world, \"{world}\"")).into())
+}
+
 /// Whether a table's corpus is a built-in world, which is so where it names none.
 fn is_builtin(table: &Table) -> bool {
     let corpus = table.get("corpus").map(|corpus| corpus.get_ref());
-    corpus.is_none_or(|corpus| corpus.as_str().is_some_and(|name| name.starts_with("builtin:")))
+    let only = |value: &DeValue<'_>| value.as_str().is_some_and(|name| name.starts_with("builtin:"));
+    corpus.is_none_or(|corpus| match corpus.as_array() {
+        Some(names) => names.len() == 1 && names.iter().all(|name| only(name.get_ref())),
+        None => only(corpus),
+    })
 }
 
 /// Adds what a table does not say.
@@ -227,5 +236,31 @@ fn as_list(value: tree::Value) -> tree::Value {
 fn wrap(table: &mut Table, key: &str, rewrite: impl FnOnce(tree::Value) -> tree::Value) {
     if let Some((key, value)) = table.remove_entry(key) {
         table.insert(key, rewrite(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spec::load;
+
+    #[test]
+    fn labels_are_for_worlds_that_have_none_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let loads = |task: &str, corpus: &str| {
+            let file = folder.path().join("study.toml");
+            let text = format!(
+                "name = \"a\"\n[model]\nbase = \"model\"\n[task.{task}]\ncorpus = {corpus}\nreward_scale = 2.0\n[method.sft]\n"
+            );
+            std::fs::write(&file, text).unwrap();
+            load(&file, &[]).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for task in ["dialogue", "summarisation"] {
+            let refused = loads(task, "\"rows.jsonl\"").unwrap_err();
+            assert!(refused.contains("nothing reads `reward_scale`"), "{task}: {refused}");
+        }
+        for (task, world) in [("dialogue", "[\"builtin:questions\"]"), ("summarisation", "\"builtin:posts\"")] {
+            let other = loads(task, world).err().unwrap_or_default();
+            assert!(!other.contains("nothing reads"), "{task}: {other}");
+        }
     }
 }

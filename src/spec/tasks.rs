@@ -36,6 +36,16 @@ impl Task {
         }
     }
 
+    /// Its longest prompt and completion in tokens.
+    pub fn longest(&self) -> [usize; 2] {
+        match self {
+            Task::Summarisation(task) => task.max_tokens,
+            Task::Dialogue(task) => [task.max_prompt_tokens, task.max_completion_tokens],
+            Task::Sentiment(task) => [task.prefix_tokens[1], task.max_new_tokens],
+            Task::Oracle(task) => [2, task.world.length],
+        }
+    }
+
     /// The true reward, where it is known.
     pub fn reward(&self) -> Option<&Reward> {
         match self {

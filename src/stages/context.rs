@@ -42,6 +42,8 @@ pub struct Context<'a> {
     /// Seconds that processes before spent on a checkpoint that this one went on from.
     pub seconds_before: f64,
     control: Control,
+    /// Whether this only looks: nothing is moved or written.
+    looks: bool,
     stage: &'a Stage,
     store: &'a Store,
     work: WorkFolder,
@@ -57,7 +59,7 @@ impl<'a> Context<'a> {
         control: Control,
         folder: &'a Path,
     ) -> Result<Self> {
-        let context = Context { control, ..Context::reading(store, stage, device, folder) };
+        let context = Context { control, looks: false, ..Context::reading(store, stage, device, folder) };
         context.work.report(&Status { doing: "starting".into(), began: context.began, ..Status::default() });
         Ok(context)
     }
@@ -72,6 +74,7 @@ impl<'a> Context<'a> {
             tokens: None,
             seconds_before: 0.0,
             control,
+            looks: true,
             stage,
             store,
             work,
@@ -94,11 +97,11 @@ impl<'a> Context<'a> {
         self.stage.inputs.get(role).ok_or_else(|| Error::Other(format!("the plan gave this stage no {role}")))
     }
 
-    /// The folder of an input, its digests checked. A corrupt input is moved aside, so that it is made again.
+    /// The folder of an input, its digests checked. A stage that runs moves a corrupt one aside, so that it is made again.
     pub fn input(&self, role: &str) -> Result<PathBuf> {
         let key = self.key(role)?;
         self.store.open_artifact(key).map(|(folder, _)| folder).map_err(|error| match error {
-            Error::Corrupt(why) => {
+            Error::Corrupt(why) if !self.looks => {
                 let aside =
                     self.store.set_aside(key).map(|path| path.display().to_string()).unwrap_or_else(|error| error.to_string());
                 Error::Corrupt(format!("{why}; moved aside to {aside}, and it will be made again"))

@@ -53,6 +53,7 @@ fn estimates(oracle: &Oracle, policy: &Decoder, reference: &Decoder, count: usiz
     let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, max_new_tokens: WORLD.length, samples: 1 };
     let streams = |prompt: usize, sample: usize| Stream::new(seed, sample as u64, "estimates", prompt as u64);
     let drawn: Vec<Vec<u32>> = generate(policy, &prompts, &[oracle::END], sampling, device, streams, |_| ())
+        .unwrap()
         .into_iter()
         .flat_map(|drawn| drawn.into_iter().map(|completion| completion.tokens))
         .collect();

@@ -16,6 +16,6 @@ pub(super) fn run(context: &mut Context<'_>, sampling: Sampling, rival: bool, se
     let device = context.device.clone();
     let total = prompts.len();
     let drawn =
-        generate(&policy.decoder, &prompts, ends, sampling, &device, streams, |done| context.progress("sampling", done, total));
+        generate(&policy.decoder, &prompts, ends, sampling, &device, streams, |done| context.progress("sampling", done, total))?;
     Completions::new(drawn).write(context.folder)
 }

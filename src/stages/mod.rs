@@ -49,6 +49,8 @@ use std::time::{Duration, Instant};
 /// How a worker is told to do a stage; nothing here changes what comes out but for rounding.
 #[derive(Clone, Debug)]
 pub struct Control {
+    /// Name of the device, for the record.
+    pub device: String,
     /// How often a training stage keeps a checkpoint.
     pub checkpoint_every: Duration,
     /// Set when the worker is asked to stop: training keeps a checkpoint and ends, other stages finish.
@@ -62,7 +64,13 @@ pub struct Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Control { checkpoint_every: Duration::from_secs(600), stop: Arc::default(), parts: 1, flops: None }
+        Control {
+            device: "cpu".to_owned(),
+            checkpoint_every: Duration::from_secs(600),
+            stop: Arc::default(),
+            parts: 1,
+            flops: None,
+        }
     }
 }
 
@@ -72,6 +80,7 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
     work.create()?;
     let _lock = work.lock(&control.stop, || tell!("another process is working on this stage; waiting for it"))?;
     if store.state(&stage.key) == State::Present {
+        tell!("another process has made this stage");
         return Ok(());
     }
     let (began, meter) = (Instant::now(), EnergyMeter::start());
@@ -120,11 +129,11 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
     let record = Record {
         seconds: context.seconds_before + began.elapsed().as_secs_f64(),
         tokens: context.tokens,
-        device: "cpu".to_owned(),
+        device: control.device.clone(),
         version: build_info::VERSION.to_owned(),
         commit: build_info::commit().map(str::to_owned),
         lock: Some(store.keep_lock()),
-        machine: Some(Machine::this()),
+        machine: Some(Machine::with(&control.device)),
         threads: Some(rayon::current_num_threads()),
         finished: Some(crate::store::now()),
         peak_memory: machine::peak_memory(),

@@ -24,6 +24,6 @@ pub(super) fn run(
     let device = context.device.clone();
     let total = prompts.len();
     let drawn =
-        generate(&policy.decoder, &prompts, ends, sampling, &device, streams, |done| context.progress("sampling", done, total));
+        generate(&policy.decoder, &prompts, ends, sampling, &device, streams, |done| context.progress("sampling", done, total))?;
     Completions::new(drawn).write(context.folder)
 }

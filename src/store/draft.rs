@@ -18,7 +18,7 @@ pub struct Draft {
 impl Draft {
     pub(super) fn begin(store: Store, key: Key, drafts: &Path) -> Result<Self> {
         // The lock on the key means that whatever is here was left by a process that died.
-        let folder = drafts.join(&key.0);
+        let folder = drafts.join(key.to_string());
         if folder.exists() {
             fs::remove_dir_all(&folder).doing("remove", &folder)?;
         }

@@ -24,7 +24,7 @@ impl Store {
         let unused = |key: &Key| !used.contains(key) && !self.work(key).is_held();
         let artifacts = self.keys().into_iter().filter(unused).map(|key| {
             let label = self.manifest(&key).map(|manifest| manifest.label).unwrap_or_default();
-            let work = self.root.join("work").join(&key.0);
+            let work = self.root.join("work").join(key.to_string());
             Garbage::of(format!("{}  {label}", key.short()), vec![self.path(&key), work, self.stat_path(&key)])
         });
         let mut garbage: Vec<Garbage> = artifacts.collect();
@@ -72,6 +72,8 @@ impl Store {
         for name in &doomed {
             let file = folder.join(name);
             fs::remove_file(&file).doing("remove", &file)?;
+            // A folder that held nothing else goes, too.
+            let _ = file.parent().filter(|parent| *parent != folder).map(fs::remove_dir);
         }
         self.remember(key);
         Ok(freed)

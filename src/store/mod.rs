@@ -5,12 +5,14 @@
 
 mod draft;
 mod garbage;
+mod key;
 mod lock;
 mod manifest;
 mod work;
 
 pub use draft::Draft;
 pub use garbage::{Garbage, size};
+pub use key::Key;
 pub use lock::{Lock, Worker};
 pub use manifest::{FileRecord, Manifest, Record};
 pub use work::{Standing, Status, WorkFolder};
@@ -20,47 +22,12 @@ use crate::error::{Doing, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// The store's format; a store with a greater number was written by a newer dpo-lab.
 const FORMAT: u64 = 1;
 /// The manifest of every artifact.
 const MANIFEST: &str = "artifact.json";
-
-/// The content address of an artifact: 64 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Key(pub String);
-
-impl Hash for Key {
-    /// Its digits are a digest already: a few of them are as good as all.
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.0.get(..16).hash(hasher);
-    }
-}
-
-/// What a file says is a key becomes a path, so it has to be one.
-impl TryFrom<String> for Key {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        Key::parse(&text)
-    }
-}
-
-impl Key {
-    /// The digits that people see.
-    pub fn short(&self) -> &str {
-        self.0.get(..8).unwrap_or(&self.0)
-    }
-
-    /// Reads what was written by another process.
-    pub fn parse(text: &str) -> Result<Self> {
-        let fine = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if fine { Ok(Key(text.to_owned())) } else { Err(Error::Usage(format!("error: `{text}` is not a stage key"))) }
-    }
-}
 
 /// Whether an artifact can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +85,8 @@ impl Store {
 
     /// Where an artifact is, or would be.
     pub fn path(&self, key: &Key) -> PathBuf {
-        self.root.join(&key.0[..2]).join(&key.0)
+        let key = key.to_string();
+        self.root.join(&key[..2]).join(&key)
     }
 
     /// Where judges keep the answers that cost money: no artifact depends on them alone, and nothing removes them.
@@ -144,12 +112,19 @@ impl Store {
 
     /// The folder where an artifact is made.
     pub fn work(&self, key: &Key) -> WorkFolder {
-        WorkFolder::new(self.works().join(&key.0))
+        WorkFolder::new(self.works().join(key.to_string()))
     }
 
     /// The folder of all of these.
     pub fn works(&self) -> PathBuf {
         self.root.join("work")
+    }
+
+    /// Stages that have kept a checkpoint of what they have not finished.
+    pub fn begun(&self) -> Vec<Key> {
+        let entries = fs::read_dir(self.works()).into_iter().flatten().flatten();
+        let keys = entries.filter_map(|entry| Key::parse(entry.file_name().to_str()?).ok());
+        keys.filter(|key| self.work(key).checkpoints().is_dir()).collect()
     }
 
     /// Whether an artifact can be used; unchanged files are not read.
@@ -201,10 +176,10 @@ impl Store {
     pub fn set_aside(&self, key: &Key) -> Result<PathBuf> {
         let aside = self.root.join("aside");
         fs::create_dir_all(&aside).doing("create", &aside)?;
-        let mut target = aside.join(&key.0);
+        let mut target = aside.join(key.to_string());
         let mut number = 1;
         while target.exists() {
-            target = aside.join(format!("{}.{number}", key.0));
+            target = aside.join(format!("{key}.{number}"));
             number += 1;
         }
         let path = self.path(key);
@@ -214,7 +189,7 @@ impl Store {
 
     /// Starts an artifact in a temporary folder beside the finished ones.
     pub fn draft(&self, key: &Key) -> Result<Draft> {
-        Draft::begin(self.clone(), key.clone(), &self.root.join("drafts"))
+        Draft::begin(self.clone(), *key, &self.root.join("drafts"))
     }
 
     /// Keys of everything that is published.
@@ -230,7 +205,7 @@ impl Store {
     }
 
     fn stat_path(&self, key: &Key) -> PathBuf {
-        self.root.join("stat").join(format!("{}.json", key.0))
+        self.root.join("stat").join(format!("{key}.json"))
     }
 
     fn remembered(&self, key: &Key) -> Option<BTreeMap<String, Seen>> {

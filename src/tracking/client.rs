@@ -1,6 +1,6 @@
 //! Requests to an MLflow server (its REST API, version 2.0): who asks, what may come of it, and the words for what went wrong.
 
-use crate::spec::Reach;
+use crate::web::{self, Reach, presentable, why};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -10,8 +10,6 @@ use ureq::{Agent, Body};
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 8 << 20;
-/// The most characters of a server's message that are shown.
-const LONGEST_MESSAGE: usize = 300;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -84,17 +82,8 @@ impl Client {
             let what = "a token or password would be sent without encryption: give an https address, or unset MLFLOW_TRACKING_*";
             return Err(Failure::Refused(what.to_owned()));
         }
-        let mut builder = Agent::config_builder()
-            .http_status_as_error(false)
-            // A redirect could lead the token elsewhere.
-            .max_redirects(0)
-            .timeout_connect(Some(limit / 2))
-            .timeout_global(Some(limit));
-        if reach == Some(Reach::Loopback) {
-            // No proxy can reach this machine by these names.
-            builder = builder.proxy(None);
-        }
-        Ok(Client { agent: builder.build().into(), server: server.trim_end_matches('/').to_owned(), account })
+        let settings = web::settings(server).timeout_connect(Some(limit / 2)).timeout_global(Some(limit));
+        Ok(Client { agent: settings.build().into(), server: server.trim_end_matches('/').to_owned(), account })
     }
 
     /// The server's address.
@@ -104,14 +93,14 @@ impl Client {
 
     /// GET of a method such as `experiments/get-by-name`.
     pub fn get(&self, method: &str, query: (&str, &str)) -> Result<Value, Failure> {
-        let request = self.agent.get(self.address(method)).query(query.0, query.1).header(USER_AGENT, AGENT);
+        let request = self.agent.get(self.address(method)).query(query.0, query.1).header(USER_AGENT, web::USER_AGENT);
         let request = self.account.iter().fold(request, |request, account| request.header(AUTHORIZATION, &account.header));
         self.answer(request.call())
     }
 
     /// POST of a method such as `runs/create`.
     pub fn post(&self, method: &str, body: &Value) -> Result<Value, Failure> {
-        let request = self.agent.post(self.address(method)).header(USER_AGENT, AGENT).content_type("application/json");
+        let request = self.agent.post(self.address(method)).header(USER_AGENT, web::USER_AGENT).content_type("application/json");
         let request = self.account.iter().fold(request, |request, account| request.header(AUTHORIZATION, &account.header));
         self.answer(request.send(body.to_string()))
     }
@@ -136,9 +125,7 @@ impl Client {
     /// A server's words as they can stand in a message: one line, not long, without a secret.
     fn presentable(&self, text: &str) -> String {
         let text = self.account.as_ref().map_or_else(|| text.to_owned(), |account| text.replace(&account.secret, "(the secret)"));
-        let text = text.replace(|c: char| c.is_control(), " ");
-        let short: String = text.trim().chars().take(LONGEST_MESSAGE).collect();
-        if short.len() < text.trim().len() { short + "…" } else { short }
+        presentable(&text)
     }
 
     /// What happened, and what to do.
@@ -165,22 +152,5 @@ impl Client {
             }
             Failure::Refused(why) => format!("MLflow at {server} is not asked: {why}"),
         }
-    }
-}
-
-/// How requests present themselves.
-const AGENT: &str = concat!("dpo-lab/", env!("CARGO_PKG_VERSION"));
-
-/// What went wrong with a connection, without any address.
-fn why(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Io(error) => error.to_string(),
-        ureq::Error::Timeout(_) => "nothing within the time limit".to_owned(),
-        ureq::Error::HostNotFound => "the name of the server cannot be resolved".to_owned(),
-        ureq::Error::ConnectionFailed => "no connection".to_owned(),
-        ureq::Error::InvalidProxyUrl => "the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not an address".to_owned(),
-        ureq::Error::ConnectProxyFailed(_) => "the proxy refuses the connection".to_owned(),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "an address that is none".to_owned(),
-        other => other.to_string(),
     }
 }

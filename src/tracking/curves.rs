@@ -76,7 +76,7 @@ impl<'a> Tracked<'a> {
         let read = |key: &Key, points: &dyn Fn(&Path, &Clock) -> Option<Vec<Point>>| {
             let folder = self.store.path(key);
             let clock = Clock::of(&folder, &self.store.manifest(key)?.record);
-            Some(Part { key: key.clone(), points: points(&folder, &clock)? })
+            Some(Part { key: *key, points: points(&folder, &clock)? })
         };
         let mut parts = Vec::new();
         for key in self.plan.segments.iter().filter(|key| wanted(key)) {

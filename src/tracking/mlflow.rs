@@ -188,7 +188,7 @@ impl Mlflow {
 /// What tells a run from all others, also from one of the same name that learns from other data; without letters that mean something
 /// in a filter.
 fn id(tracked: &Tracked<'_>) -> String {
-    let first = tracked.keys().next().map_or("", |key| key.0.as_str());
+    let first = tracked.keys().next().map_or(String::new(), ToString::to_string);
     let digest = blake3::hash(format!("{}/{}/{first}", tracked.study.name, tracked.run.name).as_bytes());
     digest.to_hex()[..16].to_owned()
 }

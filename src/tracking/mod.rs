@@ -165,7 +165,7 @@ impl Follower {
     /// Takes note of a stage that is finished, and returns at once.
     pub fn finished(&self, key: &Key) {
         // A thread that has ended needs no news.
-        let _ = self.sender.send(key.clone());
+        let _ = self.sender.send(*key);
     }
 
     /// The trackers, when all is told.

@@ -73,7 +73,7 @@ impl Bench {
         let row = |step| TrainRow { step, loss: 1.0 / step as f64, ..TrainRow::default() };
         let first = 100 * segment as u64;
         let rows: Vec<TrainRow> = (first + 1..=first + 100).map(row).collect();
-        let key = self.plan.runs[0].segments[segment].clone();
+        let key = self.plan.runs[0].segments[segment];
         self.publish(&key, "train.csv", &csv_bytes(&rows).unwrap());
         key
     }
@@ -94,7 +94,7 @@ impl Bench {
             new_bigrams: 3,
             text: "good".to_owned(),
         };
-        let (.., key) = self.plan.runs[0].evaluations[index].clone();
+        let (.., key) = self.plan.runs[0].evaluations[index];
         self.publish(&key, "samples.csv", &csv_bytes(&[sample(0), sample(1)]).unwrap());
         key
     }

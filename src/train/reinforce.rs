@@ -93,7 +93,7 @@ pub fn reinforce(
     let mut tokens = rows.last().map_or(run.tokens, |row: &TrainRow| row.tokens);
     for step in run.first + rows.len() as u64..run.last {
         let began = Instant::now();
-        let (completions, starts) = sampled(&trainer.model, prompts, run, step, device);
+        let (completions, starts) = sampled(&trainer.model, prompts, run, step, device)?;
         let sequences: Vec<Sequence<'_>> = completions
             .iter()
             .zip(&starts)
@@ -145,7 +145,7 @@ fn sampled(
     run: &ReinforceRun<'_>,
     step: u64,
     device: &Device,
-) -> (Vec<Vec<u32>>, Vec<usize>) {
+) -> Result<(Vec<Vec<u32>>, Vec<usize>)> {
     let samples = run.ppo.samples_per_prompt;
     let (count, all) = ((run.ppo.rollouts / samples) as u64, prompts.len() as u64);
     let mut order: Option<(u64, Vec<usize>)> = None;
@@ -165,9 +165,9 @@ fn sampled(
         let row = step * run.ppo.rollouts as u64 + (prompt * samples + sample) as u64;
         Stream::new(run.seeds.0, run.seeds.1, "rollouts", row)
     };
-    let drawn = generate(policy, &starts, run.ends, sampling, device, streams, |_| ());
+    let drawn = generate(policy, &starts, run.ends, sampling, device, streams, |_| ())?;
     let of_prompt = chosen.iter().flat_map(|prompt| std::iter::repeat_n(*prompt, samples)).collect();
-    (drawn.into_iter().flatten().map(|completion| completion.tokens).collect(), of_prompt)
+    Ok((drawn.into_iter().flatten().map(|completion| completion.tokens).collect(), of_prompt))
 }
 
 impl Rollout {

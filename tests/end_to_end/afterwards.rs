@@ -1,6 +1,6 @@
 //! What can be known of a study afterwards: provenance.json, `show` and `compare`.
 
-use super::{Lab, stderr};
+use super::{Lab, STUDY, stderr};
 use serde_json::Value;
 use std::fs;
 
@@ -76,4 +76,43 @@ fn two_runs_are_compared_by_prompt_and_names_that_mean_several_are_refused() {
     let output = lab.lab(&["show", "best_of_n", "--results", "old"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("may be any of 2 runs\n  small/best_of_n-n"), "{}", stderr(&output));
+}
+
+/// Segments of a run by the step at which they end, and whether they have weights.
+fn weights(lab: &Lab, run: &str) -> Vec<(String, bool)> {
+    let plan: Value = serde_json::from_slice(&fs::read(lab.results().join("plan.json")).expect("plan.json")).expect("JSON");
+    let labels = plan["stages"].as_array().expect("stages").iter().filter_map(|stage| stage["label"].as_str());
+    let segments = labels.filter_map(|label| Some((label, label.strip_prefix(&format!("train {run} "))?)));
+    segments.map(|(label, steps)| (steps.to_owned(), lab.artifact(label).join("model/model.safetensors").exists())).collect()
+}
+
+#[test]
+fn a_study_keeps_the_weights_that_it_says_and_makes_the_others_again_when_they_are_needed() {
+    let lab = Lab::new();
+    let study = |keep: &str| STUDY.replace("[training]\n", &format!("[training]\nkeep = \"{keep}\"\n"));
+    lab.run(&["-q"]);
+    let run = "dpo-beta0.1-seed0";
+    assert_eq!(weights(&lab, run), [("0-2".to_owned(), true), ("2-4".to_owned(), true)]);
+    let frontier = lab.frontier();
+
+    lab.write(&study("best"));
+    lab.run(&[]);
+    let kept: Vec<(String, bool)> = weights(&lab, run).into_iter().filter(|(_, there)| *there).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let folder = |path: &std::path::Path| path.strip_prefix(lab.folder.path().join("results")).expect("inside").to_owned();
+    let shown = json(&lab, &["show", run]);
+    let best = folder(&lab.artifact(&format!("train {run} {}", kept[0].0))).join("model");
+    assert_eq!(shown["artifacts"]["policy"], best.to_str().expect("a path"), "{shown}");
+    let exported = lab.lab(&["export", run, "model"]);
+    assert!(exported.status.success() && lab.folder.path().join("model/model.safetensors").exists(), "{}", stderr(&exported));
+
+    lab.write(&study("last"));
+    lab.run(&["--force", "train"]);
+    assert_eq!(weights(&lab, run), [("0-2".to_owned(), false), ("2-4".to_owned(), true)]);
+    assert!(lab.would_run(&[]).is_empty());
+    assert_eq!(lab.frontier(), frontier, "weights that are gone change no table");
+
+    let again = lab.would_run(&["--set", "evaluation.prompts=10"]);
+    let why = again.iter().find(|(stage, _)| *stage == format!("train {run} 0-2")).map(|(_, why)| why.as_str());
+    assert_eq!(why, Some("its weights were not kept, and are needed again"), "{again:?}");
 }

@@ -168,6 +168,15 @@ fn summaries_are_judged_on_news_too_and_against_another_run() {
 }
 
 #[test]
+fn best_of_n_is_compared_with_the_reference_even_where_its_pool_is_what_the_reference_wrote() {
+    let lab = lab(&dialogue("[judge.length]\n").replace("n = [1, 4]", "n = [2]"));
+    let samples = "evaluation.samples_per_prompt=2";
+    lab.run(&["-q", "--set", samples, "--set", "evaluation.optimum_samples=0", "--set", "evaluation.baseline=[\"sft\"]"]);
+    let rates = rows(&lab, "winrate.csv");
+    assert!(rates.iter().any(|row| row["method"] == "best_of_n" && row["baseline"] == "sft"), "{rates:?}");
+}
+
+#[test]
 fn another_judge_looks_at_the_same_completions_without_any_training() {
     let lab = lab(&dialogue("[judge.true]\n"));
     lab.run(&[]);
@@ -270,6 +279,9 @@ fn mistakes_about_judges_are_found_before_anything_runs() {
         assert_eq!(output.status.code(), Some(2), "{further}: {}", stderr(&output));
         assert!(stderr(&output).contains(wanted), "{further}: {}", stderr(&output));
     }
+    let none_learned = dialogue("[judge.reward-model]\n").replace("[reward_model]\nbatch_pairs = 8\n", "");
+    let output = lab(&none_learned.replace("[method.best_of_n]\nn = [1, 4]\n", "")).lab(&["check", "study.toml"]);
+    assert!(stderr(&output).contains("add [reward_model] to the study"), "{}", stderr(&output));
     let lab = lab(&dialogue("[judge.true]\n"));
     let baseline = lab.lab(&["check", "study.toml", "--set", "evaluation.baseline=[\"ppo\"]"]);
     assert!(stderr(&baseline).contains("nor a run"), "{}", stderr(&baseline));

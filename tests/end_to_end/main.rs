@@ -173,6 +173,8 @@ fn a_study_leaves_its_tables_and_figures() {
 fn a_rerun_does_nothing_and_an_edit_reruns_what_depends_on_it() {
     let lab = Lab::new();
     assert!(lab.would_run(&[]).iter().all(|(_, why)| why == "new"));
+    let first: Vec<String> = lab.would_run(&["--until", "sft"]).into_iter().map(|(stage, _)| stage).collect();
+    assert_eq!(first, ["tokenizer", "base", "sft"]);
     lab.run(&["-q"]);
     let before = lab.frontier();
     let began = Instant::now();
@@ -322,6 +324,19 @@ fn a_reader_that_goes_away_is_no_panic() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("waited");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn the_doctor_says_which_device_is_used_and_what_a_gpu_would_need() {
+    let lab = Lab::new();
+    let found: serde_json::Value = serde_json::from_slice(&lab.lab(&["doctor", "--json"]).stdout).expect("JSON");
+    let text = String::from_utf8_lossy(&lab.lab(&["doctor"]).stdout).into_owned();
+    let device = found["device"].as_str().expect("a device");
+    assert!(found["works"] == true && text.contains(&format!("{device}, unless --device names another")), "{text}");
+    assert_eq!(device == "cpu", text.contains("to train on a GPU:"), "{text}");
+    let refused = lab.lab(&["run", "study.toml", "--device", "cuda:60000"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("help: ") && !lab.results().exists(), "{}", stderr(&refused));
 }
 
 #[test]

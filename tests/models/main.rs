@@ -4,6 +4,13 @@ mod damage;
 mod lora;
 mod study;
 
+/// Where the fake hub looks for its server.
+#[allow(dead_code)]
+#[path = "../../src/web"]
+mod web {
+    pub mod loopback;
+}
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -106,6 +106,26 @@ fn a_study_on_given_comparisons_trains_measures_and_exports() {
 }
 
 #[test]
+fn completions_that_were_judged_one_by_one_are_learnt_from_and_compared_with_the_reference() {
+    let folder = lab_with_study();
+    let study =
+        STUDY.replace("pairs_*", "votes_*").replace("[method.dpo]\nbeta = 0.1\n[method.preferred_ft]\n", "[method.kto]\n");
+    fs::write(folder.path().join("study.toml"), format!("{study}baseline = [\"sft\"]\n[judge.length]\n")).expect("written");
+    for (name, first) in [("votes_train.jsonl", 0), ("votes_test.jsonl", 20)] {
+        let row = |row: usize| {
+            let (prompt, completion) =
+                (format!("w{} w{}", 3 + row % 30, 4 + row % 7), format!("w{} w{}", 5 + row % 9, 6 + row % 11));
+            serde_json::json!({ "prompt": prompt, "completion": completion, "label": row.is_multiple_of(3) }).to_string()
+        };
+        fs::write(folder.path().join(name), (first..first + 20).map(row).collect::<Vec<_>>().join("\n")).expect("written");
+    }
+    succeed(folder.path(), &["run", "study.toml", "-q"]);
+    let rates = rows(&fs::read_to_string(folder.path().join("results/talk/winrate.csv")).expect("winrate.csv"));
+    assert!(column(&rates, "baseline").iter().all(|baseline| baseline == "sft"), "{rates:?}");
+    assert!(column(&rates, "run").iter().any(|run| run.starts_with("kto")), "{rates:?}");
+}
+
+#[test]
 fn a_side_that_is_missing_is_named() {
     let folder = lab_with_study();
     let output = lab(folder.path(), &["run", "study.toml", "--set", "task.dialogue.corpus=\"pairs_train.jsonl\""]);
@@ -116,6 +136,8 @@ fn a_side_that_is_missing_is_named() {
 #[test]
 fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
     let folder = lab_with_study();
+    // Its positions are learned.
+    model(folder.path(), "gpt2", true);
     fs::write(folder.path().join("texts.csv"), "text,label\nw5,1\n").expect("written");
     fs::write(folder.path().join("odd.csv"), "a,b\nw5,1\n").expect("written");
     for (set, says) in [
@@ -126,6 +148,8 @@ fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
         ("task.dialogue.corpus=\"texts.csv\"", "texts.csv is of the format imdb, which does not say which completions"),
         ("task.dialogue.corpus=\"odd.csv\"", "odd.csv, row 1"),
         ("task.dialogue.chat=true", "llama_tied has no chat template"),
+        ("task.dialogue.labels=\"hard\"", "nothing reads `labels`"),
+        ("model.base=\"gpt2\"", "the model knows 33 positions"),
     ] {
         let output = lab(folder.path(), &["check", "study.toml", "--set", set]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

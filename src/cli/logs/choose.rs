@@ -90,7 +90,7 @@ mod tests {
 
     fn saved(study: &str, runs: &[&str], stages: &[&str]) -> Saved {
         let stage = |label: &&str| {
-            let key = Key(blake3::hash(label.as_bytes()).to_hex().to_string());
+            let key = Key::of(label);
             let (label, kind) = ((*label).to_owned(), "train".to_owned());
             SavedStage { label, kind, key, parameters: serde_json::Value::Null, inputs: BTreeMap::new() }
         };

@@ -143,7 +143,7 @@ mod tests {
 
     fn seen(doing: Vec<Doing>) -> Seen {
         let stage = |(index, doing): (usize, Doing)| {
-            let key = Key(format!("{index:064}"));
+            let key = Key::of(index.to_string());
             let (label, kind) = (format!("stage {index}"), "train".to_owned());
             (SavedStage { label, kind, key, parameters: serde_json::Value::Null, inputs: BTreeMap::new() }, doing)
         };

@@ -15,6 +15,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(50);
 /// A run that starts again shows what failed before for a moment, so the end has to be seen so often.
 const PATIENCE: usize = 5;
+/// Stages wait for a runner that may not have started, and are left by one that has ended, or had only some to do.
+const PATIENCE_FOR_A_RUNNER: usize = 60;
 
 /// xterm's control sequences for the alternate screen.
 const ENTER: &str = "\x1b[?1049h";
@@ -78,16 +80,17 @@ pub(super) fn watch(look: impl Fn() -> Result<Vec<Seen>>) -> Result<Vec<Seen>> {
     loop {
         let studies = look()?;
         shown.draw(&studies, crate::store::now()).map_err(Error::other)?;
-        still = if studies.iter().any(Seen::may_change) { 0 } else { still + 1 };
+        still = if studies.iter().any(Seen::is_running) { 0 } else { still + 1 };
+        let patience = if studies.iter().any(Seen::may_change) { PATIENCE_FOR_A_RUNNER } else { PATIENCE };
         let done = studies.iter().all(|seen| seen.count("done") == seen.stages.len());
         let until = Instant::now() + EVERY;
-        while Instant::now() < until && !done && still < PATIENCE {
+        while Instant::now() < until && !done && still < patience {
             if interrupted.load(Ordering::SeqCst) {
                 return Ok(studies);
             }
             std::thread::sleep(POLL);
         }
-        if done || still >= PATIENCE {
+        if done || still >= patience {
             return Ok(studies);
         }
     }

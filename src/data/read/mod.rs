@@ -6,12 +6,14 @@ mod json;
 mod json_lines;
 mod parquet;
 mod parquet_footer;
+mod parquet_pages;
 #[cfg(test)]
 mod parquet_tests;
 mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod thrift;
 mod unpack;
 
 use std::path::Path;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Value};
 
 use super::source::Source;
-use super::{Row, Take, parquet_footer, quoted, unpack};
+use super::{Row, Take, parquet_footer, parquet_pages, quoted, unpack};
 use crate::error::{Doing, Error, Result};
 use crate::guard::guarded;
 use crate::watch::{Exceeded, Limits, Watched};
@@ -38,12 +39,16 @@ struct Batch {
 pub fn rows(source: &Source, take: Take) -> Result<usize> {
     let mut file = unpack::file(source)?;
     parquet_footer::check(&mut file).doing("read", source.path)?.map_err(|said| complaint(source, None, Stop::Panic(said)))?;
+    let mut pages = file.try_clone().doing("read", source.path)?;
     let opened =
         guarded(|| SerializedFileReader::new(file)).map_err(Stop::Panic).and_then(|opened| opened.map_err(Stop::Parquet));
     let reader = opened.map_err(|stop| complaint(source, None, stop))?;
     if reader.metadata().file_metadata().schema_descr().num_columns() == 0 {
         return Err(source.wrong("no columns; write the file again with its data"));
     }
+    let chunks = guarded(|| chunks(reader.metadata())).map_err(|said| complaint(source, None, Stop::Panic(said)))?;
+    let checked = parquet_pages::check(&mut pages, chunks).doing("read", source.path)?;
+    checked.map_err(|said| complaint(source, None, Stop::Panic(said)))?;
     let mut records = RowIter::from_file_into(Box::new(reader)).with_batch_size(BATCH);
     let longest = source.longest;
     let reading = Watched::start(LIMITS, move |()| batch(&mut records, longest)).doing("start a thread to read", source.path)?;
@@ -60,6 +65,11 @@ pub fn rows(source: &Source, take: Take) -> Result<usize> {
             Some(Err(stop)) => return Err(complaint(source, Some(number + 1), stop)),
         }
     }
+}
+
+/// First byte and length of every column chunk.
+fn chunks(metadata: &ParquetMetaData) -> Vec<(u64, u64)> {
+    metadata.row_groups().iter().flat_map(|group| group.columns()).map(ColumnChunkMetaData::byte_range).collect()
 }
 
 /// The next rows: as many as are decoded together, or fewer that fill a row's space.

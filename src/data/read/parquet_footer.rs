@@ -1,7 +1,7 @@
 //! What a Parquet file says of its columns, looked at before the library believes it: the library reserves memory for as many
-//! children as a column claims, and goes as deep as they are nested. (Thrift's compact protocol, and `FileMetaData` and
-//! `SchemaElement` of the format's parquet.thrift.)
+//! children as a column claims, and goes as deep as they are nested. (`FileMetaData` and `SchemaElement` of the format's parquet.thrift.)
 
+use super::thrift::{BINARY, I32, Input, LIST, STOP, STRUCT};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -64,7 +64,7 @@ fn tree(children: &[usize]) -> Result<(), String> {
 
 /// The number of children of every element of the schema, in order; none where the bytes are no `FileMetaData`.
 fn children(bytes: &[u8]) -> Option<Vec<usize>> {
-    let mut input = Input(bytes);
+    let mut input = Input::new(bytes);
     let mut id = 0;
     loop {
         let (kind, next) = input.field(id)?;
@@ -73,7 +73,9 @@ fn children(bytes: &[u8]) -> Option<Vec<usize>> {
             (2, LIST) => break,
             // Without a schema there is nothing to reserve memory for.
             (_, STOP) => return Some(Vec::new()),
-            _ => input.skip(kind, 0)?,
+            (1, I32) => input.skip(kind, 0)?,
+            // The library reads what it knows without a look at its type, so that another type would lead it astray.
+            _ => return None,
         }
     }
     let (kind, count) = input.list()?;
@@ -84,7 +86,7 @@ fn children(bytes: &[u8]) -> Option<Vec<usize>> {
 }
 
 /// The number of children of one element.
-fn element(input: &mut Input) -> Option<usize> {
+fn element(input: &mut Input<'_>) -> Option<usize> {
     let (mut id, mut children) = (0, 0);
     loop {
         let (kind, next) = input.field(id)?;
@@ -92,96 +94,9 @@ fn element(input: &mut Input) -> Option<usize> {
         match (id, kind) {
             (_, STOP) => return Some(children),
             // Negative numbers, which the library refuses, are large ones here.
-            (5, I32) => children = usize::try_from(unzigzag(input.varint()?)).unwrap_or(usize::MAX),
-            _ => input.skip(kind, 0)?,
-        }
-    }
-}
-
-const STOP: u8 = 0;
-const I32: u8 = 5;
-const LIST: u8 = 9;
-const STRUCT: u8 = 12;
-
-fn unzigzag(number: u64) -> i64 {
-    (number >> 1) as i64 ^ -((number & 1) as i64)
-}
-
-/// Bytes of Thrift's compact protocol.
-struct Input<'a>(&'a [u8]);
-
-impl Input<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn pass(&mut self, count: u64) -> Option<()> {
-        self.0 = self.0.get(usize::try_from(count).ok()?..)?;
-        Some(())
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    /// The type and the id of a field after one with the id `last`.
-    fn field(&mut self, last: i64) -> Option<(u8, i64)> {
-        let byte = self.byte()?;
-        let (kind, step) = (byte & 15, i64::from(byte >> 4));
-        if kind == STOP {
-            return Some((STOP, last));
-        }
-        let id = if step == 0 { unzigzag(self.varint()?) } else { last.checked_add(step)? };
-        Some((kind, id))
-    }
-
-    /// The type and the number of a list's elements.
-    fn list(&mut self) -> Option<(u8, u64)> {
-        let byte = self.byte()?;
-        let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
-        // Every element takes a byte at least.
-        (count <= self.0.len() as u64).then_some((byte & 15, count))
-    }
-
-    /// Passes over the value of a field.
-    fn skip(&mut self, kind: u8, depth: usize) -> Option<()> {
-        match kind {
-            // A field's type says whether it is true.
-            1 | 2 => Some(()),
-            3 => self.pass(1),
-            4..=6 => self.varint().map(drop),
-            7 => self.pass(8),
-            8 => {
-                let length = self.varint()?;
-                self.pass(length)
-            }
-            _ if depth > DEEPEST => None,
-            9 | 10 => {
-                let (kind, count) = self.list()?;
-                (0..count).try_for_each(|_| if kind <= 2 { self.pass(1) } else { self.skip(kind, depth + 1) })
-            }
-            STRUCT => {
-                let mut id = 0;
-                loop {
-                    let (kind, next) = self.field(id)?;
-                    id = next;
-                    if kind == STOP {
-                        return Some(());
-                    }
-                    self.skip(kind, depth + 1)?;
-                }
-            }
-            _ => None,
+            (5, I32) => children = usize::try_from(input.number()?).unwrap_or(usize::MAX),
+            (1..=3 | 6..=9, I32) | (4, BINARY) | (10, STRUCT) => input.skip(kind, 0)?,
+            _ => return None,
         }
     }
 }

@@ -101,9 +101,12 @@ fn damaged_files_say_so() {
         let said = complaint("a.parquet", bytes);
         assert!(said.starts_with("a.parquet") && said.contains(damaged), "{said}");
     }
-    // In a page rather than in the footer: the row is named.
     let mut wrong = whole.clone();
-    wrong[10..40].fill(0xff);
+    wrong[4..9].fill(0xff);
+    assert!(complaint("a.parquet", &wrong).contains("byte 4 begins no page"));
+    // In a page rather than in what describes it: the row is named.
+    let mut wrong = whole.clone();
+    wrong[18..22].fill(0xff);
     assert!(complaint("a.parquet", &wrong).starts_with(&format!("a.parquet, row 1: {damaged}")));
     let said = complaint("a.parquet.gz", &gzip(&whole)[..200]);
     assert!(said.starts_with("a.parquet.gz, row 1: the gzip data is damaged or ends too early ("), "{said}");
@@ -157,4 +160,17 @@ fn columns_that_are_not_text_are_named() {
     );
     assert_eq!(read_all("a.parquet", &times).unwrap()[0].1, r#"{"at":"00:00:01.000","big":"1.50"}"#);
     assert!(matches!(read_all("a.parquet", &times[..20]), Err(Error::Data(_))));
+}
+
+#[test]
+fn a_dictionary_that_claims_more_than_it_holds_is_refused() {
+    let mut bytes = file("message rows { required binary prompt (UTF8); }", Compression::UNCOMPRESSED, &|_, column| {
+        column.typed::<ByteArrayType>().write_batch(&[text("a")], None, None).unwrap();
+    });
+    // A dictionary page of five bytes with one value.
+    let header = [0x15, 4, 0x15, 10, 0x15, 10, 0x4c, 0x15, 2];
+    let at = bytes.windows(header.len()).position(|window| window == header).expect("a dictionary");
+    bytes[at + header.len() - 1] = 2 * 60;
+    let said = complaint("rows.parquet", &bytes);
+    assert!(said.contains("a dictionary of 5 bytes claims 60 values"), "{said}");
 }

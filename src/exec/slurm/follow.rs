@@ -111,8 +111,8 @@ impl<'a> Follower<'a> {
             let lives = self.jobs.stages.get(key).is_some_and(|id| self.queue.contains_key(id)) || work.is_held();
             if lives {
                 self.unknown.remove(key);
-            } else if self.unknown.entry(key.clone()).or_insert_with(Instant::now).elapsed() >= GRACE {
-                gone.insert(key.clone());
+            } else if self.unknown.entry(*key).or_insert_with(Instant::now).elapsed() >= GRACE {
+                gone.insert(*key);
             }
         }
         Ok(gone)
@@ -127,7 +127,7 @@ impl<'a> Follower<'a> {
             if stage.inputs.values().all(made) {
                 let work = self.store.work(&stage.key);
                 let done = work.status().map_or(0, |status| status.done);
-                let (times, before) = self.lost.entry(stage.key.clone()).or_default();
+                let (times, before) = self.lost.entry(stage.key).or_default();
                 // One that comes further each time, from checkpoint to checkpoint, gets there.
                 *times = if done > *before { 1 } else { *times + 1 };
                 *before = done;
@@ -145,7 +145,7 @@ impl<'a> Follower<'a> {
                 let last = last.map(|last| format!(" ({last})")).unwrap_or_default();
                 progress.line(&format!("{} has no result{job}{last}; it is submitted again", stage.label));
             }
-            progress.finished(&stage.key, "lost");
+            progress.put_back(&stage.key, "lost");
             schedule.set(&stage.key, Outcome::Pending);
         }
         // What failed for good has taken with it what needs it.

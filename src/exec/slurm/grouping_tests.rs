@@ -11,10 +11,10 @@ fn stage(kind: Kind, seed: u64, inputs: &[&Stage]) -> Stage {
         Kind::Comparisons => Work::ReferenceLogprobs { mismatched: seed.is_multiple_of(2) },
         _ => Work::Classifier { seed },
     };
-    let inputs = inputs.iter().enumerate().map(|(role, input)| (format!("role {role}"), input.key.clone())).collect();
+    let inputs = inputs.iter().enumerate().map(|(role, input)| (format!("role {role}"), input.key)).collect();
     let mut stage = Stage::new(format!("stage {seed}"), work, inputs, None, None);
     // Keys that differ by the seed alone, whatever the kind's own parameters are.
-    stage.key = Key(blake3::hash(format!("{kind:?} {seed}").as_bytes()).to_hex().to_string());
+    stage.key = Key::of(format!("{kind:?} {seed}"));
     stage
 }
 
@@ -96,7 +96,7 @@ fn what_is_queued_already_is_waited_for_by_its_number() {
     let runs: Vec<Stage> = (0..3).map(|seed| stage(Kind::Tokenizer, seed, &[])).collect();
     let next: Vec<Stage> = runs.iter().zip(10..).map(|(run, seed)| stage(Kind::Classifier, seed, &[run])).collect();
     let queued: BTreeMap<Key, JobId> =
-        runs.iter().zip([0, 4, 7]).map(|(run, task)| (run.key.clone(), JobId { job: 99, task: Some(task) })).collect();
+        runs.iter().zip([0, 4, 7]).map(|(run, task)| (run.key, JobId { job: 99, task: Some(task) })).collect();
     let stages: Vec<&Stage> = next.iter().collect();
     let groups = groups(&stages, &queued);
     assert_eq!(groups.len(), 1);
@@ -129,7 +129,7 @@ proptest! {
         }
         let (old, new) = all.split_at(already.min(all.len()));
         let id = |place: usize| JobId { job: 7 + place as u64 / 3, task: Some(place as u32 % 3) };
-        let queued: BTreeMap<Key, JobId> = old.iter().enumerate().map(|(place, stage)| (stage.key.clone(), id(place))).collect();
+        let queued: BTreeMap<Key, JobId> = old.iter().enumerate().map(|(place, stage)| (stage.key, id(place))).collect();
         let stages: Vec<&Stage> = new.iter().collect();
         let found = groups(&stages, &queued);
         prop_assert_eq!(holds(&stages, &queued, &found), Ok(()));

@@ -102,7 +102,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(Jobs::read(folder.path()).expect("no file"), Jobs::default());
-        let key = |digit: &str| Key(digit.repeat(64));
+        let key = |digit: &str| Key::of(digit);
         let ids = ["12", "13_0", "13_7"].map(|text| text.parse::<JobId>().expect(text));
         let stages = [key("a"), key("b"), key("c")].into_iter().zip(ids).collect();
         let jobs = Jobs { report: Some(JobId { job: 14, task: None }), stages };

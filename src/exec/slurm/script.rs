@@ -46,7 +46,7 @@ impl Script<'_> {
             line(&mut text, "array", Some(&format!("{}%{at_once}", array.join(","))));
         }
         self.options(&mut text);
-        let keys = group.tasks.iter().map(|(number, stage)| format!("[{}]={}", number.unwrap_or(0), stage.key.0));
+        let keys = group.tasks.iter().map(|(number, stage)| format!("[{}]={}", number.unwrap_or(0), stage.key));
         let _ = writeln!(text, "\nkeys=({})", keys.collect::<Vec<_>>().join(" "));
         text += "key=${keys[${SLURM_ARRAY_TASK_ID:-0}]}\n";
         let _ = writeln!(text, "exec >{}/\"$key\"/log 2>&1 || exit 1", quoted(&self.works));
@@ -174,7 +174,7 @@ mod tests {
             "#SBATCH --kill-on-invalid-dep=\"yes\"\n",
             "#SBATCH --chdir=\"/home/a \\\"b\\\"\"\n",
             "#SBATCH --output=\"/scratch/100%%/slurm.log\"\n",
-            &format!("keys=([0]={} [3]={})\n", one.key.0, two.key.0),
+            &format!("keys=([0]={} [3]={})\n", one.key, two.key),
             "exec >'/scratch/my results/.store/work'/\"$key\"/log 2>&1",
             "module load cuda\nexec '/opt/it'\\''s here/dpo-lab' stage \"$key\" --device cuda:0 --checkpoint-minutes 10 \
              --results '/scratch/my results'\n",

@@ -41,7 +41,7 @@ pub(super) fn submit(
     }
     let script = script(request, store)?;
     let queued: BTreeMap<Key, JobId> =
-        jobs.stages.iter().filter(|(_, id)| queue.contains_key(id)).map(|(key, id)| (key.clone(), *id)).collect();
+        jobs.stages.iter().filter(|(_, id)| queue.contains_key(id)).map(|(key, id)| (*key, *id)).collect();
     let living: BTreeSet<u64> = queued.values().map(|id| id.job).collect();
     let groups = groups(stages, &queued);
     let sizes = groups.iter().map(|group| group.tasks.len());
@@ -60,7 +60,7 @@ pub(super) fn submit(
         let ended: Vec<u64> = living.iter().copied().filter(|_| request.jobs.is_some()).chain(before).collect();
         let number = client.submit(&script.of_group(group, &dependency(group, &numbers, &ended), slot.at_once))?;
         numbers.push(number);
-        jobs.stages.extend(group.tasks.iter().map(|(task, stage)| (stage.key.clone(), JobId { job: number, task: *task })));
+        jobs.stages.extend(group.tasks.iter().map(|(task, stage)| (stage.key, JobId { job: number, task: *task })));
         jobs.write(request.folder)?;
     }
     let all: Vec<u64> = living.iter().chain(&numbers).copied().collect();

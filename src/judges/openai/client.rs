@@ -5,6 +5,7 @@ use super::backoff::retry_after;
 use super::settings::{Key, Settings};
 use super::templates::SYSTEM;
 use crate::error::{Error, Result};
+use crate::web::{self, presentable, why};
 use serde_json::{Value, json};
 use std::fmt;
 use std::io::ErrorKind;
@@ -15,8 +16,6 @@ use ureq::{Agent, Timeout};
 
 /// The longest answer that is read, in bytes; a verdict is some hundred.
 const LONGEST_ANSWER: u64 = 1 << 20;
-/// The most characters of a server's message that are shown.
-const LONGEST_MESSAGE: usize = 300;
 
 /// An answer.
 #[derive(Debug, PartialEq)]
@@ -97,16 +96,8 @@ impl Client {
     /// A client for the endpoint of the settings, which have been checked.
     pub fn new(settings: &Settings, key: Option<Key>) -> Client {
         let limit = Duration::from_secs_f64(settings.timeout_s);
-        let mut builder = Agent::config_builder()
-            .http_status_as_error(false)
-            // A redirect could lead the key elsewhere.
-            .max_redirects(0)
-            .timeout_connect(Some(limit.min(Duration::from_secs(20))))
-            .timeout_global(Some(limit));
-        if settings.is_loopback() {
-            // No proxy can reach this machine by these names.
-            builder = builder.proxy(None);
-        }
+        let connect = limit.min(Duration::from_secs(20));
+        let builder = web::settings(settings.endpoint()).timeout_connect(Some(connect)).timeout_global(Some(limit));
         let agent = builder.build().into();
         Client { agent, settings: settings.clone(), key, new_name_of_limit: AtomicBool::new(false) }
     }
@@ -129,7 +120,7 @@ impl Client {
         let mut request = self
             .agent
             .post(format!("{}/chat/completions", self.settings.endpoint()))
-            .header(USER_AGENT, concat!("dpo-lab/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, web::USER_AGENT)
             .content_type("application/json");
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key.header());
@@ -174,12 +165,7 @@ impl Client {
     /// A server's words as they can stand in a message: one line, not long, without the key.
     fn presentable(&self, text: &str) -> String {
         let text = self.key.as_ref().map_or_else(|| text.to_owned(), |key| key.remove_from(text));
-        let text = text.replace(|c: char| c.is_control(), " ");
-        let mut short: String = text.trim().chars().take(LONGEST_MESSAGE).collect();
-        if short.len() < text.trim().len() {
-            short.push('…');
-        }
-        short
+        presentable(&text)
     }
 
     /// The error for a failure that ends a batch after so many tries.
@@ -262,17 +248,7 @@ fn lost(error: &ureq::Error) -> Failure {
         ureq::Error::InvalidProxyUrl | ureq::Error::ConnectProxyFailed(_) | ureq::Error::Tls(_) | ureq::Error::Rustls(_) => false,
         _ => true,
     };
-    let why = match error {
-        ureq::Error::Io(error) => error.to_string(),
-        ureq::Error::Timeout(_) => "no answer within the time limit".to_owned(),
-        ureq::Error::HostNotFound => "the name of the server cannot be resolved".to_owned(),
-        ureq::Error::ConnectionFailed => "no connection".to_owned(),
-        ureq::Error::InvalidProxyUrl => "the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not an address".to_owned(),
-        ureq::Error::ConnectProxyFailed(_) => "the proxy refuses the connection".to_owned(),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "an address that is none".to_owned(),
-        other => other.to_string(),
-    };
-    Failure::Lost { why, was_sent }
+    Failure::Lost { why: why(error), was_sent }
 }
 
 #[cfg(test)]
@@ -307,7 +283,6 @@ mod tests {
     fn a_message_of_the_server_is_cut_and_harmless() {
         let text = client("sk-1").presentable(&format!("\u{1b}[31mbad\r\nkey sk-1 {}", "é".repeat(900)));
         assert!(text.starts_with("[31mbad  key (the key) éé") && text.ends_with("é…"), "{text}");
-        assert_eq!(text.chars().count(), LONGEST_MESSAGE + 1);
     }
 
     #[test]

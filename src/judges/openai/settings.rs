@@ -1,6 +1,7 @@
 //! `[judge.openai]`: which endpoint is asked, how, and how much it may cost; and the key, which no file holds.
 
 use crate::error::{Error, Result};
+use crate::web::Reach;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 
@@ -84,7 +85,7 @@ impl Settings {
             let what = "`base_url` holds a user name or a password".to_owned();
             return wrong("base_url", what, "give it without them, and the key in DPO_LAB_JUDGE_API_KEY");
         }
-        if self.host().is_none() {
+        if Reach::of(&self.base_url).is_none() {
             let what = format!("`base_url` = {:?} is not an address", self.base_url);
             return wrong("base_url", what, "write it like https://api.openai.com/v1");
         }
@@ -132,15 +133,9 @@ impl Settings {
         self.base_url.trim_end_matches('/')
     }
 
-    fn host(&self) -> Option<String> {
-        let uri = self.base_url.parse::<ureq::http::Uri>().ok()?;
-        let valid = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
-        uri.host().filter(|host| valid && !host.is_empty()).map(str::to_owned)
-    }
-
     /// Whether the server is on this machine, where keys are often not used and proxies do not reach.
     pub(super) fn is_loopback(&self) -> bool {
-        self.host().is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
+        Reach::of(&self.base_url) == Some(Reach::Loopback)
     }
 
     /// Fails where the server is elsewhere and there is no key.

@@ -80,7 +80,7 @@ fn greedy_continuations_are_those_of_transformers_with_the_cache_and_without() {
         let sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, max_new_tokens: wanted[0].len(), samples: 1 };
         // Prompts of all lengths at once.
         let streams = |prompt, _| Stream::new(0, 0, "parity", prompt as u64);
-        let drawn = generate(&model, &prompts, &[], sampling, &Device::flex(), streams, |_| ());
+        let drawn = generate(&model, &prompts, &[], sampling, &Device::flex(), streams, |_| ()).unwrap();
         for (index, wanted) in wanted.iter().enumerate() {
             assert_eq!(&drawn[index][0].tokens, wanted, "{name}, prompt {index}, with the cache");
             let mut tokens = prompts[index].clone();

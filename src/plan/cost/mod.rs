@@ -16,7 +16,8 @@ pub use schedule::{Ahead, Timetable, timetable};
 pub use shape::Shape;
 pub use texts::Texts;
 
-use super::stage::{Stage, Work};
+use super::stage::Stage;
+use super::work::Work;
 use crate::store::Key;
 use contents::Reading;
 use passes::{Load, Read, score, write};

@@ -85,7 +85,7 @@ mod tests {
     /// a -> b, and c and d by themselves.
     fn stages() -> Vec<Stage> {
         let stage = |seed: u64, input: Option<&Key>| {
-            let inputs: BTreeMap<String, Key> = input.map(|key| ("input".to_owned(), key.clone())).into_iter().collect();
+            let inputs: BTreeMap<String, Key> = input.map(|key| ("input".to_owned(), *key)).into_iter().collect();
             Stage::new(format!("stage {seed}"), Work::Classifier { seed }, inputs, None, None)
         };
         let a = stage(0, None);

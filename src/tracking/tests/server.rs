@@ -1,10 +1,8 @@
-//! What an MLflow server does with experiments and runs, over a socket, as far as dpo-lab asks; and what a test makes of it.
+//! What an MLflow server does with experiments and runs, as far as dpo-lab asks; and what a test makes of it.
 
+use crate::web::loopback::{self, Reply, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,35 +43,23 @@ struct Shared {
     kept: Mutex<Kept>,
     asked: Mutex<Vec<String>>,
     authorization: Mutex<Option<String>>,
-    stop: AtomicBool,
 }
 
 /// Answers until it is dropped.
 pub struct Server {
-    address: SocketAddr,
+    server: loopback::Server,
     shared: Arc<Shared>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Server {
     pub fn start(act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, shared) = (listener.local_addr().unwrap(), Arc::new(Shared::default()));
-        let (of_thread, act) = (shared.clone(), Arc::new(act));
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if of_thread.stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (shared, act) = (of_thread.clone(), act.clone());
-                std::thread::spawn(move || stream.and_then(|stream| serve(stream, &shared, &*act)));
-            }
-        });
-        Server { address, shared, thread: Some(thread) }
+        let shared = Arc::new(Shared::default());
+        let of_thread = shared.clone();
+        Server { server: loopback::Server::start(move |request| reply(request, &of_thread, &act)), shared }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     pub fn kept(&self) -> Kept {
@@ -96,54 +82,27 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        let _ = self.thread.take().unwrap().join();
-    }
-}
-
-fn serve(mut stream: TcpStream, shared: &Shared, act: &impl Fn(usize) -> Act) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let (mut length, mut authorization) = (0, None);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse().unwrap(),
-            "authorization" => authorization = Some(value.to_owned()),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let method = first.split(' ').nth(1).unwrap().trim_start_matches("/api/2.0/mlflow/").to_owned();
-    *shared.authorization.lock().unwrap() = authorization;
+fn reply(request: &Request, shared: &Shared, act: &impl Fn(usize) -> Act) -> Option<Reply> {
+    let method = request.path.trim_start_matches("/api/2.0/mlflow/").to_owned();
+    *shared.authorization.lock().unwrap() = request.header("authorization").map(str::to_owned);
     let number = {
         let mut asked = shared.asked.lock().unwrap();
         asked.push(method.clone());
         asked.len() - 1
     };
-    let (status, header, text) = match act(number) {
-        Act::HangUp => return stream.shutdown(Shutdown::Both),
-        Act::Answer(status, header, text) => (status, header, text.to_owned()),
-        act => {
-            if let Act::Sleep(length) = act {
-                std::thread::sleep(length);
-            }
-            match answer(&method, &serde_json::from_slice(&body).unwrap_or_default(), &mut shared.kept.lock().unwrap()) {
-                Some(answer) => (200, "", answer.to_string()),
-                None => (404, "", json!({ "error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no" }).to_string()),
-            }
+    match act(number) {
+        Act::HangUp => return None,
+        Act::Answer(status, header, text) => return Some(Reply::of(status, header, text)),
+        Act::Sleep(length) => std::thread::sleep(length),
+        Act::Keep => {}
+    }
+    let body = serde_json::from_slice(&request.body).unwrap_or_default();
+    Some(match answer(&method, &body, &mut shared.kept.lock().unwrap()) {
+        Some(answer) => Reply::ok(answer.to_string()),
+        None => {
+            Reply { status: 404, ..Reply::ok(json!({ "error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no" }).to_string()) }
         }
-    };
-    let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
-    write!(stream, "HTTP/1.1 {status} X\r\nConnection: close\r\n{header}Content-Length: {}\r\n\r\n{text}", text.len())?;
-    stream.shutdown(Shutdown::Write)
+    })
 }
 
 /// MLflow's answer; nothing for what it does not have.

@@ -1,9 +1,8 @@
-//! A judge's server on loopback: it speaks HTTP over a socket, a thread for each connection, and does what a test tells it.
+//! A judge's server on loopback, which does with questions what a test tells it.
 
+use crate::web::loopback::{self, Reply, Request};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,11 +60,9 @@ impl Act {
 
 /// Answers until it is dropped.
 pub struct Server {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
+    server: loopback::Server,
     seen: Arc<Mutex<Vec<Asked>>>,
     together: Arc<AtomicUsize>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// Tokens that the server says a question has.
@@ -74,31 +71,23 @@ pub const INPUT_TOKENS: u64 = 300;
 pub const OUTPUT_TOKENS: u64 = 40;
 
 impl Server {
-    pub fn start(answer: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (now, together) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (stopped, requests, most) = (stop.clone(), seen.clone(), together.clone());
-        let answer = Arc::new(answer);
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (answer, requests, now, most) = (answer.clone(), requests.clone(), now.clone(), most.clone());
-                std::thread::spawn(move || {
-                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    // A client that goes away is no failure of the server.
-                    let _ = stream.and_then(|stream| serve(stream, &*answer, &requests, &now));
-                });
-            }
+    pub fn start(act: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Server {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (now, together) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let (requests, most) = (seen.clone(), together.clone());
+        let server = loopback::Server::start(move |request| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let asked = asked(request, &requests);
+            let reply = answer(act(&asked));
+            // Before the answer, which the next request follows.
+            now.fetch_sub(1, Ordering::SeqCst);
+            reply
         });
-        Server { address, stop, seen, together, thread: Some(thread) }
+        Server { server, seen, together }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/v1/", self.address)
+        format!("{}/v1/", self.server.url())
     }
 
     /// The questions so far.
@@ -112,67 +101,30 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        let _ = self.thread.take().unwrap().join();
-    }
+fn asked(request: &Request, seen: &Mutex<Vec<Asked>>) -> Asked {
+    assert_eq!(request.method, "POST");
+    let mut seen = seen.lock().unwrap();
+    let (path, authorization) = (request.path.clone(), request.header("authorization").map(str::to_owned));
+    let asked = Asked { number: seen.len(), path, authorization, body: serde_json::from_slice(&request.body).unwrap() };
+    seen.push(asked.clone());
+    asked
 }
 
-fn serve(
-    mut stream: TcpStream,
-    answer: &impl Fn(&Asked) -> Act,
-    seen: &Mutex<Vec<Asked>>,
-    now: &AtomicUsize,
-) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let (mut length, mut authorization) = (0, None);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse().unwrap(),
-            "authorization" => authorization = Some(value.to_owned()),
-            _ => {}
+fn answer(act: Act) -> Option<Reply> {
+    match act {
+        Act::Say(text) => Some(Reply::ok(completion(&text))),
+        Act::Sleep(length) => {
+            std::thread::sleep(length);
+            Some(Reply::ok(completion("Slow.\nA")))
         }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    assert!(first.starts_with("POST "), "{first}");
-    let asked = {
-        let mut seen = seen.lock().unwrap();
-        let path = first.split(' ').nth(1).unwrap().to_owned();
-        let asked = Asked { number: seen.len(), path, authorization, body: serde_json::from_slice(&body).unwrap() };
-        seen.push(asked.clone());
-        asked
-    };
-    let act = answer(&asked);
-    if let Act::Sleep(length) = act {
-        std::thread::sleep(length);
-    }
-    let (status, header, body) = match act {
-        Act::Say(ref text) => (200, "", completion(text)),
-        Act::Sleep(_) => (200, "", completion("Slow.\nA")),
-        Act::Cut => (200, "", completion("Cut.\nA")),
-        Act::Body(ref body) => (200, "", body.clone()),
-        Act::Status(status, header, ref body) => (status, header, body.clone()),
-        Act::Hang => {
-            now.fetch_sub(1, Ordering::SeqCst);
-            return stream.shutdown(Shutdown::Both);
+        Act::Cut => {
+            let body = completion("Cut.\nA");
+            Some(Reply { cut: Some(body.len() / 2), ..Reply::ok(body) })
         }
-    };
-    let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
-    let length = body.len();
-    let text = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n{header}Content-Length: {length}\r\n\r\n");
-    // Before the answer, which the next request follows.
-    now.fetch_sub(1, Ordering::SeqCst);
-    stream.write_all(text.as_bytes())?;
-    stream.write_all(if matches!(act, Act::Cut) { &body.as_bytes()[..length / 2] } else { body.as_bytes() })?;
-    stream.shutdown(Shutdown::Write)
+        Act::Body(body) => Some(Reply::ok(body)),
+        Act::Status(status, header, body) => Some(Reply::of(status, header, body)),
+        Act::Hang => None,
+    }
 }
 
 fn completion(text: &str) -> String {
