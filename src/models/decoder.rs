@@ -5,10 +5,12 @@ use super::config::{DecoderConfig, Norm, Part, Place, Positions, Residual};
 use super::hf::Origin;
 use super::lora::Adapters;
 use super::parameters::{Parameter, Parameters, tensor};
+use super::precision::Precision;
 use crate::ops;
 use crate::random::Stream;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Contexts whose next tokens are looked at together.
@@ -26,6 +28,8 @@ pub struct Decoder {
     /// How it lies in files.
     pub origin: Arc<Origin>,
     index: Arc<HashMap<Place, usize>>,
+    /// What its products are computed in.
+    precision: Precision,
     /// What its last parameters are, where it has adapters.
     pub(super) adapters: Option<Arc<Adapters>>,
 }
@@ -50,7 +54,7 @@ impl Decoder {
     /// From weights in the order of [`DecoderConfig::places`].
     pub(super) fn from_parts(config: DecoderConfig, parameters: Parameters, origin: Arc<Origin>) -> Self {
         let index = config.places().into_iter().enumerate().map(|(index, (place, _))| (place, index)).collect();
-        Decoder { config, parameters, origin, index: Arc::new(index), adapters: None }
+        Decoder { config, parameters, origin, index: Arc::new(index), precision: Precision::F32, adapters: None }
     }
 
     /// A GPT-2 with random weights as GPT-2's: normal with deviation 0.02, residual projections divided by sqrt(2 layers).
@@ -124,6 +128,11 @@ impl Decoder {
         self.parameters.count() <= 1 << 24
     }
 
+    /// The same weights, with products computed in another precision.
+    pub fn computing_in(self, precision: Precision) -> Self {
+        Decoder { precision, ..self }
+    }
+
     /// The same weights on a gradient tape; those that are trained are its leaves.
     pub fn tracked(&self, device: &Device) -> Self {
         Decoder { parameters: self.parameters.tracked(device), ..self.clone() }
@@ -132,12 +141,18 @@ impl Decoder {
     /// Final hidden states `[tokens, width]` of families of sequences, one after another without padding, from the id and position
     /// of every token.
     pub fn hidden(&self, tokens: &[(u32, usize)], families: &[ops::Family]) -> Tensor<2> {
+        self.blocks(0..self.config.layers, self.embed(tokens), tokens, families)
+    }
+
+    /// A part of [`hidden`](Self::hidden): the output of these blocks for that of the one before, or of [`embed`](Self::embed). The
+    /// last block's comes normalised.
+    pub fn blocks(&self, blocks: Range<usize>, mut x: Tensor<2>, tokens: &[(u32, usize)], families: &[ops::Family]) -> Tensor<2> {
         let positions: Vec<usize> = tokens.iter().map(|(_, position)| *position).collect();
-        let mut x = self.embed(tokens);
-        for layer in 0..self.config.layers {
+        let is_last = blocks.end == self.config.layers;
+        for layer in blocks {
             x = self.block(layer, x, &positions, |qkv| ops::causal_attention(qkv, families, self.config.heads));
         }
-        self.norm(x, Place::FinalGain, Place::FinalBias)
+        if is_last { self.norm(x, Place::FinalGain, Place::FinalBias) } else { x }
     }
 
     /// log p of the predicted tokens, `[predictions]`, for final hidden states.
@@ -242,7 +257,7 @@ impl Decoder {
     }
 
     /// Vectors `[tokens, width]` of tokens, from the id and position of each.
-    fn embed(&self, tokens: &[(u32, usize)]) -> Tensor<2> {
+    pub fn embed(&self, tokens: &[(u32, usize)]) -> Tensor<2> {
         let positions = (self.config.positions == Positions::Learned).then(|| self.matrix(Place::Positions));
         ops::embedding(self.matrix(Place::Embedding), positions, tokens)
     }
@@ -251,7 +266,7 @@ impl Decoder {
     fn block(&self, layer: usize, x: Tensor<2>, positions: &[usize], attend: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
         let at = |part| Place::Block(layer, part);
         let weights = |matrix, bias| {
-            let matrix = self.matrix(at(matrix));
+            let matrix = self.matrix(at(matrix)).cast(self.precision.dtype());
             let [_, out] = matrix.dims();
             let bias = self.index.get(&at(bias)).map(|index| self.parameters.vector(*index));
             let bias = bias.unwrap_or_else(|| Tensor::zeros([out], &matrix.device()));
@@ -298,8 +313,9 @@ impl Decoder {
         let ([queries, keys], head) = (self.config.query_and_key_widths(), self.config.head_width);
         let normed = |columns: std::ops::Range<usize>, gain| {
             let width = columns.len();
-            let rows = qkv.clone().slice_dim(1, columns).reshape([tokens * width / head, head]);
-            ops::rms_norm(rows, self.vector(Place::Block(layer, gain)), self.config.norm_epsilon).reshape([tokens, width])
+            let rows = qkv.clone().slice_dim(1, columns).reshape([tokens * width / head, head]).cast(DType::F32);
+            let normed = ops::rms_norm(rows, self.vector(Place::Block(layer, gain)), self.config.norm_epsilon);
+            normed.reshape([tokens, width]).cast(qkv.dtype())
         };
         let values = qkv.clone().slice_dim(1, queries + keys..packed);
         Tensor::cat(vec![normed(0..queries, Part::QueryGain), normed(queries..queries + keys, Part::KeyGain), values], 1)
@@ -314,16 +330,14 @@ impl Decoder {
 
     /// Hidden states and the rows that give logits; a bias meets a column of ones.
     fn head(&self, hidden: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        if !self.index.contains_key(&Place::Head) {
-            return (hidden, self.matrix(Place::Embedding));
-        }
-        let hidden = if self.config.biases.head {
+        let place = if self.index.contains_key(&Place::Head) { Place::Head } else { Place::Embedding };
+        let hidden = if place == Place::Head && self.config.biases.head {
             let ones = Tensor::ones([hidden.dims()[0], 1], &hidden.device());
             Tensor::cat(vec![hidden, ones], 1)
         } else {
             hidden
         };
-        (hidden, self.matrix(Place::Head))
+        (hidden, self.matrix(place).cast(self.precision.dtype()))
     }
 
     /// A weight that the architecture has.

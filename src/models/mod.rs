@@ -13,6 +13,7 @@ pub mod hf;
 pub mod linear;
 pub mod lora;
 mod parameters;
+mod precision;
 mod sampling;
 mod special_tokens;
 mod tokenizer;
@@ -22,6 +23,7 @@ pub use decoder::{Cache, Decoder, INITIAL_DEVIATION};
 pub use folder::Policy;
 pub use lora::Lora;
 pub use parameters::{Parameter, Parameters, tensor, values};
+pub use precision::Precision;
 pub use sampling::Sampling;
 pub use tokenizer::{END, SpecialTokens, TextStream, Tokenizer};
 

@@ -3,7 +3,9 @@
 //! Both forms of GELU (Hendrycks and Gimpel 2016) cost one exponential an element: (1 + tanh(u)) / 2 = s(2 u) with the logistic
 //! function s, and erf by Abramowitz and Stegun's 7.1.26, to 1.5e-7. The gate is Shazeer's SwiGLU (2020).
 
-use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, worth_threads};
+use super::kernel::{
+    Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, widened, worth_threads,
+};
 use super::simd::{exp, multiply_add, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -35,7 +37,8 @@ impl Activation {
 
     /// Burn's own operations on x `[rows, width]`.
     pub(crate) fn plain(self, x: Tensor<2>) -> Tensor<2> {
-        match self {
+        let (given, x) = (x.dtype(), widened(x));
+        let result = match self {
             Activation::GeluTanh => activation::gelu_approximate(x),
             Activation::Gelu => activation::gelu(x),
             Activation::Relu => activation::relu(x),
@@ -43,7 +46,8 @@ impl Activation {
                 let parts = x.chunk(2, 1);
                 activation::silu(parts[0].clone()) * parts[1].clone()
             }
-        }
+        };
+        result.cast(given)
     }
 
     /// Adds a bias to rows of x, and writes what follows.

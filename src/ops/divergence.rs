@@ -1,6 +1,6 @@
 //! How two heads' distributions over the vocabulary differ at predicted tokens, for evaluation: no gradients.
 
-use super::head::{Prediction, gather, head_logits, log_sum_exp};
+use super::head::{Prediction, gather, head_logits, in_parts, log_sum_exp};
 use super::kernel::{contiguous, floats, for_chunks, is_on_cpu, new, sizes, worth_threads};
 use super::product::{Matrix, product_into};
 use super::simd::{LANES, exp, multiply_add, padded, sum, vectorised};
@@ -11,10 +11,10 @@ use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 
 /// For each prediction KL(p || q) in nats, log p - log q of its token, and p's entropy in nats, `[predictions, 3]`. A side is
 /// hidden states `[rows, width]` and an embedding matrix `[vocabulary, width]`.
-/// On the CPU `[predictions, vocabulary]` is never held whole.
+/// `[predictions, vocabulary]` is never held whole.
 pub fn divergence(p: [Tensor<2>; 2], q: [Tensor<2>; 2], predictions: &[Prediction]) -> Tensor<2> {
     if !is_on_cpu(&p[0]) || p[0].device().is_autodiff() {
-        return divergence_plain(p, q, predictions);
+        return in_parts(predictions, |some| divergence_plain(p.clone(), q.clone(), some));
     }
     let ([p, p_words], [q, q_words]) = (p.map(Tensor::into_dispatch), q.map(Tensor::into_dispatch));
     Tensor::from_dispatch(Dispatch::fused_divergence(p, p_words, q, q_words, predictions.to_vec()))

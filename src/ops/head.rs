@@ -4,7 +4,9 @@
 //! With g the gradient of a log-prob, that of its logits is g (onehot(token) - softmax(logits)). A part of the vocabulary has
 //! its own rows of the embedding's gradient, and every embedding is read once for all rows.
 
-use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_each, is_on_cpu, new, record, sizes, worth_threads};
+use super::kernel::{
+    Kernel, contiguous, floats, for_chunk_pairs, for_each, is_on_cpu, new, record, sizes, widened, worth_threads,
+};
 use super::product::{Matrix, add_product, product_into};
 use super::simd::{LANES, exp, greatest, padded, sum, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -14,10 +16,14 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 use std::sync::Arc;
 
-/// Logits `[rows, vocabulary]` of hidden states `[rows, width]` under an embedding matrix `[vocabulary, width]`.
+/// Logits `[rows, vocabulary]` of hidden states `[rows, width]` under an embedding matrix `[vocabulary, width]`, computed in what the
+/// matrix is in, and then at least in f32.
 pub fn head_logits(hidden: Tensor<2>, embedding: Tensor<2>) -> Tensor<2> {
-    hidden.matmul(embedding.transpose())
+    widened(hidden.cast(embedding.dtype()).matmul(embedding.transpose()))
 }
+
+/// Predictions whose logits are held at once, on every device without a kernel.
+pub const HELD: usize = 1024;
 
 /// A token, and the row of the hidden states that predicts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +35,12 @@ pub struct Prediction {
 }
 
 /// log p of each predicted token, `[predictions]`, for hidden states `[rows, width]` and an embedding matrix `[vocabulary, width]`.
-/// On the CPU `[predictions, vocabulary]` is never held whole. A row may predict several tokens.
+/// Without gradients `[predictions, vocabulary]` is never held whole; on the CPU not with gradients either. A row may predict several
+/// tokens.
 pub fn token_log_probs(hidden: Tensor<2>, embedding: Tensor<2>, predictions: &[Prediction]) -> Tensor<1> {
-    if !is_on_cpu(&hidden) {
-        return token_log_probs_plain(hidden, embedding, predictions);
+    if !is_on_cpu(&hidden) || !is_on_cpu(&embedding) {
+        let some = |some: &[Prediction]| token_log_probs_plain(hidden.clone(), embedding.clone(), some);
+        return in_parts(predictions, some);
     }
     let (hidden, embedding) = (hidden.into_dispatch(), embedding.into_dispatch());
     Tensor::from_dispatch(Dispatch::fused_token_log_probs(hidden, embedding, predictions.to_vec()))
@@ -47,6 +55,14 @@ pub(crate) fn token_log_probs_plain(hidden: Tensor<2>, embedding: Tensor<2>, pre
     let (rows, tokens) = (indices(|one| one.row as i32), indices(|one| one.token as i32));
     let log_probs = log_softmax(head_logits(hidden.select(0, rows), embedding), 1);
     log_probs.gather(1, tokens.unsqueeze_dim(1)).squeeze_dim(1)
+}
+
+/// What `of` makes of [`HELD`] predictions at a time, one after another.
+pub(super) fn in_parts<const D: usize>(predictions: &[Prediction], of: impl Fn(&[Prediction]) -> Tensor<D>) -> Tensor<D> {
+    if predictions.len() <= HELD {
+        return of(predictions);
+    }
+    Tensor::cat(predictions.chunks(HELD).map(of).collect(), 0)
 }
 
 /// Head, log-softmax and choice of tokens as one operation.

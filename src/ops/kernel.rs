@@ -12,7 +12,7 @@ use burn::backend::autodiff::{
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex};
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -67,12 +67,21 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
 
 /// Whether a tensor lives where the kernels run: in f32 on Flex, with or without gradients.
 pub fn is_on_cpu<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32 && is_cpu(&tensor.device())
+}
+
+/// Whether kernels run on a device.
+pub fn is_cpu(device: &Device) -> bool {
     #[cfg(test)]
     if super::testing::is_plain() {
         return false;
     }
-    let device = tensor.device().without_autodiff();
-    tensor.dtype() == DType::F32 && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// The same tensor, in f32 where its own numbers are shorter: sums and exponentials want their digits.
+pub(crate) fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.dtype() == DType::BF16 { tensor.cast(DType::F32) } else { tensor }
 }
 
 /// The same tensor, row by row in memory.

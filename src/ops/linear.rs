@@ -12,18 +12,19 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-/// x W + b for x `[rows, in]`, W `[in, out]` (GPT-2's layout), b `[out]`.
+/// x W + b for x `[rows, in]`, W `[in, out]` (GPT-2's layout), b `[out]`, computed in what W is in.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    if !is_on_cpu(&x) {
+    if !is_on_cpu(&x) || !is_on_cpu(&weight) {
         return linear_plain(x, weight, bias);
     }
     Tensor::from_dispatch(Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()))
 }
 
-/// residual + x W + b, with a residual stream `[rows, out]`.
+/// residual + x W + b, with a residual stream `[rows, out]`, in what that is in.
 pub fn linear_onto(residual: Tensor<2>, x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    if !is_on_cpu(&x) {
-        return residual + linear_plain(x, weight, bias);
+    if ![&residual, &x, &weight].into_iter().all(is_on_cpu) {
+        let onto = residual.dtype();
+        return residual + linear_plain(x, weight, bias).cast(onto);
     }
     let [residual, x, weight] = [residual.into_dispatch(), x.into_dispatch(), weight.into_dispatch()];
     Tensor::from_dispatch(Dispatch::fused_linear_onto(residual, x, weight, bias.into_dispatch()))
@@ -31,7 +32,7 @@ pub fn linear_onto(residual: Tensor<2>, x: Tensor<2>, weight: Tensor<2>, bias: T
 
 /// activation(x W + b), `[rows, out]`, or half as wide for a gate.
 pub fn linear_then(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, activation: Activation) -> Tensor<2> {
-    if !is_on_cpu(&x) {
+    if !is_on_cpu(&x) || !is_on_cpu(&weight) {
         return activation.plain(linear_plain(x, weight, bias));
     }
     let [x, weight, bias] = [x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
@@ -40,7 +41,8 @@ pub fn linear_then(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, activation:
 
 /// [`linear`] of Burn's own operations.
 pub(crate) fn linear_plain(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    x.matmul(weight) + bias.unsqueeze()
+    let computed = weight.dtype();
+    x.cast(computed).matmul(weight) + bias.cast(computed).unsqueeze()
 }
 
 /// Affine maps, each as one operation.

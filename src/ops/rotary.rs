@@ -4,13 +4,14 @@
 //! gradients the other way.
 
 use super::attention::Heads;
-use super::kernel::{Kernel, for_chunks, is_on_cpu, record, sizes, worth_threads, writable};
+use super::kernel::{Kernel, for_chunks, is_on_cpu, record, sizes, widened, worth_threads, writable};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Tensor, TensorData};
-use std::sync::Arc;
+use burn::tensor::{Int, Tensor, TensorData};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Which elements of a head turn together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,20 +22,47 @@ pub enum Pairing {
     Interleaved,
 }
 
+/// Cosines and sines, `[positions, pairs]` each.
+type Tables = [Vec<f32>; 2];
+
 /// How heads are turned.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Rotary {
     /// Radians a position of each pair; twice as many elements of a head turn, the others stay.
     pub frequencies: Arc<Vec<f64>>,
     /// Which elements are a pair.
     pub pairing: Pairing,
+    /// Of the positions that were asked for, which all layers share.
+    tables: Arc<Mutex<Tables>>,
+}
+
+impl PartialEq for Rotary {
+    fn eq(&self, other: &Self) -> bool {
+        self.frequencies == other.frequencies && self.pairing == other.pairing
+    }
 }
 
 impl Rotary {
     /// Frequencies base^(-2 i / turning) for `turning` elements of a head.
     pub fn new(base: f64, turning: usize, pairing: Pairing) -> Self {
         let frequency = |pair: usize| base.powf(-2.0 * pair as f64 / turning as f64);
-        Rotary { frequencies: Arc::new((0..turning / 2).map(frequency).collect()), pairing }
+        Rotary::with((0..turning / 2).map(frequency).collect(), pairing)
+    }
+
+    /// With these frequencies.
+    pub fn with(frequencies: Vec<f64>, pairing: Pairing) -> Self {
+        Rotary { frequencies: Arc::new(frequencies), pairing, tables: Arc::default() }
+    }
+
+    /// Cosines and sines of the positions up to `known`, `[known, pairs]` each.
+    fn tables(&self, known: usize) -> Tables {
+        let size = known * self.frequencies.len();
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if tables[0].len() < size {
+            let turns: Vec<[f32; 2]> = (0..known).flat_map(|position| self.turns(position)).collect();
+            *tables = [0, 1].map(|which| turns.iter().map(|turn| turn[which]).collect());
+        }
+        tables.each_ref().map(|table| table[..size].to_vec())
     }
 
     /// (cos, sin) of every pair at this position.
@@ -62,29 +90,39 @@ pub fn rotary(qkv: Tensor<2>, positions: &[usize], heads: Heads, rotary: &Rotary
     Tensor::from_dispatch(Dispatch::fused_rotary(qkv.into_dispatch(), positions.to_vec(), heads, rotary.clone()))
 }
 
-/// [`rotary`] of Burn's own operations: every element times its cosine, plus its partner times its sine.
+/// [`rotary`] of Burn's own operations.
 pub(crate) fn rotary_plain(qkv: Tensor<2>, positions: &[usize], heads: Heads, rotary: &Rotary) -> Tensor<2> {
-    let [tokens, packed] = qkv.dims();
-    let (turned, head) = (heads.queries + heads.keys, heads.head(packed));
-    let (mut cosines, mut sines, mut partners) = (vec![1.0_f32; tokens * packed], vec![0.0_f32; tokens * packed], Vec::new());
-    partners.extend(0..packed as i32);
-    for which in 0..turned {
-        for pair in 0..rotary.frequencies.len() {
-            let [a, b] = rotary.pair(pair).map(|element| which * head + element);
-            (partners[a], partners[b]) = (b as i32, a as i32);
-            for (token, position) in positions.iter().enumerate() {
-                let Some([cos, sin]) = rotary.turns(*position).nth(pair) else { continue };
-                let row = token * packed;
-                (cosines[row + a], cosines[row + b]) = (cos, cos);
-                (sines[row + a], sines[row + b]) = (-sin, sin);
-            }
+    let ([tokens, packed], device, given) = (qkv.dims(), qkv.device(), qkv.dtype());
+    let (turned, head, pairs) = (heads.queries + heads.keys, heads.head(packed), rotary.frequencies.len());
+    let rows: Tensor<3> = qkv.reshape([tokens, packed / head, head]);
+    let part = |heads: Range<usize>, elements: Range<usize>| rows.clone().slice([0..tokens, heads, elements]);
+    let ends = widened(part(0..turned, 0..2 * pairs));
+    let known = 1 + positions.iter().copied().max().unwrap_or(0);
+    let places = TensorData::new(positions.iter().map(|position| *position as i32).collect(), [tokens]);
+    let places: Tensor<1, Int> = Tensor::from_data(places, &device);
+    let [cosines, sines] = rotary.tables(known).map(|table| {
+        let table = Tensor::<2>::from_data(TensorData::new(table, [known, pairs]), &device).cast(ends.dtype());
+        table.select(0, places.clone()).unsqueeze_dim::<3>(1)
+    });
+    let [a, b] = match rotary.pairing {
+        Pairing::Halves => [0, 1].map(|which| ends.clone().slice_dim(2, which * pairs..(which + 1) * pairs)),
+        Pairing::Interleaved => {
+            let ends: Tensor<4> = ends.reshape([tokens, turned, pairs, 2]);
+            [0..1, 1..2].map(|which| ends.clone().slice_dim(3, which).squeeze_dim(3))
         }
+    };
+    let c = a.clone() * cosines.clone() - b.clone() * sines.clone();
+    let d = a * sines + b * cosines;
+    let ends = match rotary.pairing {
+        Pairing::Halves => Tensor::cat(vec![c, d], 2),
+        Pairing::Interleaved => Tensor::stack::<4>(vec![c, d], 3).reshape([tokens, turned, 2 * pairs]),
+    };
+    let mut all = vec![ends.cast(given)];
+    if 2 * pairs < head {
+        all.push(part(0..turned, 2 * pairs..head));
     }
-    let device = qkv.device();
-    let matrix = |x: Vec<f32>| Tensor::<2>::from_data(TensorData::new(x, [tokens, packed]), &device).cast(qkv.dtype());
-    let [cosines, sines] = [cosines, sines].map(matrix);
-    let partners = Tensor::from_data(TensorData::new(partners, [packed]), &device);
-    qkv.clone() * cosines + qkv.select(1, partners) * sines
+    let turned = Tensor::cat(vec![Tensor::cat(all, 2), part(turned..packed / head, 0..head)], 1);
+    turned.reshape([tokens, packed])
 }
 
 /// Rotary embedding as one operation.

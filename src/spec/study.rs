@@ -5,7 +5,7 @@ use super::judging::{Baseline, Judge};
 use super::run::Run;
 use super::tasks::Task;
 use super::tracking::Tracking;
-use crate::models::Lora;
+use crate::models::{Lora, Precision};
 use serde::{Deserialize, Serialize};
 
 /// One experiment file, resolved except for the contents of its data.
@@ -116,6 +116,17 @@ pub struct Optimisation {
     pub adam_beta1: f64,
     /// AdamW.
     pub adam_beta2: f64,
+    /// Keep each block's input only and run the block again in the backward: less memory for more time, and the same numbers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gradient_checkpointing: bool,
+    /// What products are computed in.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub precision: Precision,
+}
+
+/// What is as it was before a key existed is not written, so that stages of that time are found again.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Optimisation {
@@ -134,6 +145,8 @@ impl Optimisation {
             epsilon: 1e-8,
             adam_beta1: 0.9,
             adam_beta2: 0.999,
+            gradient_checkpointing: false,
+            precision: Precision::F32,
         }
     }
 
@@ -151,6 +164,8 @@ impl Optimisation {
         "epsilon",
         "adam_beta1",
         "adam_beta2",
+        "gradient_checkpointing",
+        "precision",
     ];
 }
 

@@ -1,8 +1,8 @@
 //! Maximum likelihood on sequences: the base model, the reference policy, and the held-out judge of fluency.
 
 use super::checkpoint::Checkpoints;
-use super::sequences::{Sequence, rows_of_completions};
-use super::step::{Output, Trainer};
+use super::sequences::{Output, Sequence, rows_of_completions};
+use super::step::Trainer;
 use crate::error::Result;
 use crate::methods::sft::sft_loss;
 use crate::models::Decoder;

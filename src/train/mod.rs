@@ -8,6 +8,7 @@ mod language_model;
 #[cfg(test)]
 mod lora_tests;
 mod optimizer;
+mod pass;
 mod preference;
 mod reinforce;
 #[cfg(test)]
@@ -25,5 +26,5 @@ pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
 pub use preference::{PreferenceRun, train_preference};
 pub use reinforce::{Carried, ReinforceRun, Rollout, reinforce, update};
 pub use reward_model::{RewardModelResult, train_reward_model};
-pub use sequences::{Batch, Divergence, Sequence, completion_log_probs, divergences, scores};
-pub use step::{Output, StepResult, Trainer};
+pub use sequences::{Batch, Divergence, Output, Sequence, completion_log_probs, divergences, scores};
+pub use step::{StepResult, Trainer};

@@ -151,6 +151,7 @@ mod tests {
                 epsilon: set("eps", 1e-8),
                 adam_beta1: case["settings"]["betas"][0].as_f64().unwrap_or(0.9),
                 adam_beta2: case["settings"]["betas"][1].as_f64().unwrap_or(0.999),
+                ..Optimisation::constant(Optimizer::Sgd, 0.0)
             };
             let vectors = |json: &Value| -> Vec<Tensor<1>> {
                 json.as_array().expect("list").iter().map(|v| tensor(floats(v), &device)).collect()

@@ -3,8 +3,8 @@
 use super::checkpoint::Checkpoints;
 use super::examples::{Batches, Distinct, Example, PreferenceData};
 use super::optimizer::OptimizerState;
-use super::sequences::{Sequence, completion_log_probs, rows_of_completions};
-use super::step::{Output, Trainer};
+use super::sequences::{Output, Sequence, completion_log_probs, rows_of_completions};
+use super::step::Trainer;
 use crate::error::{Error, Result};
 use crate::methods::{Objective, PreferenceBatch, TokenLogProbs};
 use crate::models::Decoder;

@@ -3,8 +3,8 @@
 
 use super::checkpoint::Checkpoints;
 use super::optimizer::OptimizerState;
-use super::sequences::{Sequence, token_log_probs_and_values};
-use super::step::{Output, Trainer};
+use super::sequences::{Output, Sequence, token_log_probs_and_values};
+use super::step::Trainer;
 use crate::error::{Error, Result};
 use crate::methods::Ppo;
 use crate::methods::ppo::advantages::{Advantages, Estimator, token_rewards};

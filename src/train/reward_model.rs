@@ -2,8 +2,8 @@
 
 use super::checkpoint::Checkpoints;
 use super::examples::{Distinct, Example, PreferenceData, index};
-use super::sequences::{Sequence, scores};
-use super::step::{Output, Trainer};
+use super::sequences::{Output, Sequence, scores};
+use super::step::Trainer;
 use crate::error::Result;
 use crate::methods::reward_model::bradley_terry_loss;
 use crate::models::Decoder;

@@ -4,6 +4,7 @@ use crate::methods::TokenLogProbs;
 use crate::models::Decoder;
 use crate::ops::{self, Family, Prediction};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::ops::Range;
 
 /// A prompt (its start token included) and what follows it.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +61,23 @@ fn siblings_at_once(alike: &[Sequence<'_>]) -> usize {
     if alike[0].prompt.len() > 1 { 8 } else { 1 }
 }
 
-/// Sequences one after another, without padding, and where their completions are. A prompt that sequences next to each other share
-/// is there once.
+/// What is read off a model for every sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// log p of every completion token, sequence after sequence.
+    TokenLogProbs,
+    /// log p of every completion token and the value before it, by turns.
+    TokenLogProbsAndValues,
+    /// A reward model's score of every sequence.
+    Scores,
+}
+
+/// Sequences are filled up to a multiple of this on a GPU, so that they have few different lengths.
+const FILLED: usize = 64;
+
+/// Sequences one after another, and where their completions are. On the CPU there is no padding, and a prompt that sequences next to
+/// each other share is there once. A GPU compiles kernels for every shape and wants few: there all sequences have one length, and
+/// nothing reads what comes behind their ends.
 pub struct Batch {
     /// Id and position of every token.
     tokens: Vec<(u32, usize)>,
@@ -80,8 +96,11 @@ impl Batch {
     pub fn new(sequences: &[Sequence<'_>], to_last: bool, device: &Device) -> Self {
         let (mut tokens, mut families) = (Vec::new(), Vec::new());
         let (mut predictions, mut last) = (Vec::new(), Vec::new());
-        for siblings in sequences.chunk_by(|a, b| a.prompt == b.prompt).flat_map(|alike| alike.chunks(siblings_at_once(alike))) {
-            let prompt = siblings[0].prompt;
+        let longest = sequences.iter().map(Sequence::len).max().unwrap_or(0).saturating_sub(usize::from(!to_last));
+        let filled = (!ops::is_cpu(device)).then(|| longest.next_multiple_of(FILLED));
+        let at_once = |alike: &[Sequence<'_>]| if filled.is_some() { 1 } else { siblings_at_once(alike) };
+        for siblings in sequences.chunk_by(|a, b| a.prompt == b.prompt).flat_map(|alike| alike.chunks(at_once(alike))) {
+            let (first, prompt) = (tokens.len(), siblings[0].prompt);
             tokens.extend(prompt.iter().copied().zip(0..));
             let mut own = Vec::with_capacity(siblings.len());
             let end_of_prompt = tokens.len() - 1;
@@ -96,35 +115,65 @@ impl Batch {
                 own.push(inputs);
             }
             // A sequence by itself is not cut in two.
-            families.push(match own[..] {
-                [inputs] => Family::single(prompt.len() + inputs),
-                _ => Family { shared: prompt.len(), own },
+            families.push(match (filled, &own[..]) {
+                (Some(length), _) => {
+                    // Any token at a position that every model knows.
+                    tokens.resize(first + length, (0, 0));
+                    Family::single(length)
+                }
+                (None, [inputs]) => Family::single(prompt.len() + inputs),
+                (None, _) => Family { shared: prompt.len(), own },
             });
         }
         let completions = sequences.iter().map(|sequence| sequence.completion.len()).collect();
         Batch { tokens, families, predictions, completions, last, device: device.clone() }
     }
 
-    /// log p of every completion token under a model, sequence after sequence, `[completion tokens]`.
-    pub fn token_log_probs(&self, model: &Decoder) -> Tensor<1> {
-        model.token_log_probs(self.hidden(model), &self.predictions)
+    /// Number of completion tokens.
+    pub fn completion_tokens(&self) -> usize {
+        self.predictions.len()
     }
 
-    /// log p of every completion token and the value before it, by turns, `[2 * completion tokens]`, under a model with a value
-    /// head.
-    pub fn token_log_probs_and_values(&self, model: &Decoder) -> Tensor<1> {
-        let hidden = self.hidden(model);
-        let rows: Vec<usize> = self.predictions.iter().map(|prediction| prediction.row).collect();
-        let values = model.values(hidden.clone().select(0, indices(&rows, &self.device)));
-        Tensor::stack::<2>(vec![model.token_log_probs(hidden, &self.predictions), values], 1).flatten(0, 1)
+    /// log p of every completion token under a model, sequence after sequence, `[completion tokens]`.
+    pub fn token_log_probs(&self, model: &Decoder) -> Tensor<1> {
+        self.whole(model, Output::TokenLogProbs)
     }
 
     /// Scores at each sequence's last token, `[rows]` for a scalar head, under a model that has scores.
     pub fn scores(&self, model: &Decoder) -> Tensor<1> {
-        model.scores(self.hidden(model).select(0, indices(&self.last, &self.device))).flatten(0, 1)
+        self.whole(model, Output::Scores)
     }
 
-    fn hidden(&self, model: &Decoder) -> Tensor<2> {
+    fn whole(&self, model: &Decoder, output: Output) -> Tensor<1> {
+        self.read(model, self.hidden(model), output, 0..self.completion_tokens())
+    }
+
+    /// The input of a model's first block.
+    pub fn embed(&self, model: &Decoder) -> Tensor<2> {
+        model.embed(&self.tokens)
+    }
+
+    /// What some blocks of a model make of what the one before made, as [`Decoder::blocks`].
+    pub fn blocks(&self, model: &Decoder, input: Tensor<2>, blocks: Range<usize>) -> Tensor<2> {
+        model.blocks(blocks, input, &self.tokens, &self.families)
+    }
+
+    /// What is read off final hidden states `[tokens, width]`: scores, or what belongs to these completion tokens.
+    pub fn read(&self, model: &Decoder, hidden: Tensor<2>, output: Output, completion_tokens: Range<usize>) -> Tensor<1> {
+        let predictions = &self.predictions[completion_tokens];
+        match output {
+            Output::TokenLogProbs => model.token_log_probs(hidden, predictions),
+            Output::TokenLogProbsAndValues => {
+                let rows: Vec<usize> = predictions.iter().map(|prediction| prediction.row).collect();
+                let values = model.values(hidden.clone().select(0, indices(&rows, &self.device)));
+                Tensor::stack::<2>(vec![model.token_log_probs(hidden, predictions), values], 1).flatten(0, 1)
+            }
+            Output::Scores => model.scores(hidden.select(0, indices(&self.last, &self.device))).flatten(0, 1),
+        }
+    }
+
+    /// Final hidden states `[tokens, width]` of a model.
+    pub fn hidden(&self, model: &Decoder) -> Tensor<2> {
         model.hidden(&self.tokens, &self.families)
     }
 
@@ -166,7 +215,7 @@ pub fn token_log_probs_and_values(model: &Decoder, sequences: &[Sequence<'_>], d
             let batch = Batch::new(chunk, false, device);
             let host = |numbers: Tensor<1>| -> Vec<f64> { numbers.to_data().iter::<f32>().map(f64::from).collect() };
             let numbers: Vec<[f64; 2]> = if model.config.value {
-                host(batch.token_log_probs_and_values(model)).as_chunks::<2>().0.to_vec()
+                host(batch.whole(model, Output::TokenLogProbsAndValues)).as_chunks::<2>().0.to_vec()
             } else {
                 host(batch.token_log_probs(model)).into_iter().map(|log_prob| [log_prob, 0.0]).collect()
             };

@@ -5,9 +5,10 @@
 //! all of them and hands back its gradient. The cut depends on the batch alone, never on the number of threads.
 
 use super::optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
-use super::sequences::{Batch, Sequence};
+use super::pass::Pass;
+use super::sequences::{Batch, Output, Sequence};
 use crate::error::{Error, Result};
-use crate::models::{Decoder, Parameter, Parameters};
+use crate::models::{Decoder, Parameter};
 use crate::ops;
 use crate::spec::Optimisation;
 use burn::tensor::{Device, Tensor};
@@ -24,17 +25,6 @@ pub struct Trainer {
     /// Loss and gradients since the last step.
     loss: f64,
     gradients: Vec<Tensor<1>>,
-}
-
-/// What a loss is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// log p of every completion token, sequence after sequence.
-    TokenLogProbs,
-    /// log p of every completion token and the value before it, by turns.
-    TokenLogProbsAndValues,
-    /// A reward model's score of every sequence.
-    Scores,
 }
 
 /// What a step was like.
@@ -77,35 +67,24 @@ impl Trainer {
         let cut = self.model.is_small() && ops::is_on_cpu(&self.model.parameters.vector(0));
         let shards = split(sequences, if cut { shards(sequences) } else { 1 });
         let forward = |shard: &[Sequence<'_>]| {
-            let model = self.model.tracked(&self.device);
             let batch = Batch::new(shard, output == Output::Scores, &taped);
-            let numbers = match output {
-                Output::TokenLogProbs => batch.token_log_probs(&model),
-                Output::TokenLogProbsAndValues => batch.token_log_probs_and_values(&model),
-                Output::Scores => batch.scores(&model),
-            };
-            (model.parameters, numbers)
+            Pass::forward(&self.model, batch, output, &self.settings, &self.device)
         };
-        let tapes = ops::side_by_side(shards, forward);
-        let numbers = Tensor::cat(tapes.iter().map(|(_, numbers)| numbers.clone().inner()).collect(), 0);
-        let numbers = Tensor::from_inner(numbers).to_device(&taped).require_grad();
+        let passes = ops::side_by_side(shards, forward);
+        let numbers = Tensor::cat(passes.iter().map(|pass| pass.numbers.clone()).collect(), 0);
+        let numbers = Tensor::from_inner(numbers).require_grad();
         let loss = loss(numbers.clone())?;
         self.loss += f64::from(loss.clone().into_scalar::<f32>());
         let slopes = numbers.grad_remove(&mut loss.backward());
         let slopes = slopes.ok_or_else(|| Error::Other("the loss does not depend on the policy".into()))?;
         let mut first = 0;
-        let tapes = tapes.into_iter().map(|(parameters, numbers)| {
-            let [count] = numbers.dims();
-            let slopes = Tensor::from_inner(slopes.clone().slice_dim(0, first..first + count)).to_device(&taped);
+        let passes = passes.into_iter().map(|pass| {
+            let [count] = pass.numbers.dims();
             first += count;
-            (parameters, (numbers * slopes).sum())
+            (pass, slopes.clone().slice_dim(0, first - count..first))
         });
-        let backward = |(parameters, sum): (Parameters, Tensor<1>)| -> Vec<Tensor<1>> {
-            let mut tape = sum.backward();
-            let gradient = |p: &Parameter| p.value.grad_remove(&mut tape).unwrap_or_else(|| p.value.clone().inner().zeros_like());
-            parameters.trainable().map(gradient).collect()
-        };
-        for gradients in ops::side_by_side(tapes.collect(), backward) {
+        let backward = |(pass, slopes): (Pass, Tensor<1>)| pass.backward(&slopes);
+        for gradients in ops::side_by_side(passes.collect(), backward) {
             self.gradients = match std::mem::take(&mut self.gradients) {
                 before if before.is_empty() => gradients,
                 before => before.into_iter().zip(gradients).map(|(sum, gradient)| sum + gradient).collect(),

@@ -5,7 +5,7 @@ use super::{
     train_preference,
 };
 use crate::methods::{Dpo, Examples, Method, Objective};
-use crate::models::{Decoder, DecoderConfig};
+use crate::models::{Decoder, DecoderConfig, Precision};
 use crate::ops::testing::plainly;
 use crate::random::Stream;
 use crate::spec::{LanguageModelSize, LanguageModelTraining, Optimisation, Optimizer, Shuffle, TrainingSize};
@@ -93,6 +93,24 @@ fn a_batch_in_parts_is_the_same_step() {
     assert_ne!(weights, whole_weights, "the parts are really run one by one");
     for (step, (parts, whole)) in parts.iter().zip(&whole).enumerate() {
         assert!((parts - whole).abs() < 1e-4 * whole, "step {step}: {parts} is not {whole}");
+    }
+}
+
+#[test]
+fn blocks_that_are_run_again_train_the_same_bits() {
+    assert!(train(4, |optimisation| optimisation.gradient_checkpointing = true) == train(4, |_| ()));
+    // As on a GPU, where sequences are filled up and logits are made again in parts.
+    let plain = |optimisation: &mut Optimisation| optimisation.gradient_checkpointing = true;
+    assert!(on_threads(1, || plainly(|| train(4, plain))) == on_threads(1, || plainly(|| train(4, |_| ()))));
+}
+
+#[test]
+fn products_in_bf16_train_as_those_in_f32_but_for_rounding() {
+    let (exact, exact_weights) = train(50, |_| ());
+    let (rounded, weights) = train(50, |optimisation| optimisation.precision = Precision::Bf16);
+    assert_ne!(weights, exact_weights, "they are really rounded");
+    for (step, (rounded, exact)) in rounded.iter().zip(&exact).enumerate() {
+        assert!((rounded - exact).abs() < 2e-2 * exact, "step {step}: {rounded} is not {exact}");
     }
 }
 

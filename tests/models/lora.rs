@@ -23,7 +23,7 @@ fn scores(folder: &Path, model: &[&str]) -> Vec<f64> {
 }
 
 fn close(got: &[f64], wanted: &[f64]) {
-    assert!(got.iter().zip(wanted).all(|(got, wanted)| (got - wanted).abs() < 1e-5), "{got:?} is not {wanted:?}");
+    assert!(got.iter().zip(wanted).all(|(got, wanted)| (got - wanted).abs() < 1e-6 * wanted.abs()), "{got:?} is not {wanted:?}");
 }
 
 /// The model that the last training segment of DPO wrote.

@@ -136,8 +136,6 @@ fn a_side_that_is_missing_is_named() {
 #[test]
 fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
     let folder = lab_with_study();
-    // Its positions are learned.
-    model(folder.path(), "gpt2", true);
     fs::write(folder.path().join("texts.csv"), "text,label\nw5,1\n").expect("written");
     fs::write(folder.path().join("odd.csv"), "a,b\nw5,1\n").expect("written");
     for (set, says) in [
@@ -149,13 +147,29 @@ fn mistakes_in_the_names_of_model_and_data_point_into_the_file() {
         ("task.dialogue.corpus=\"odd.csv\"", "odd.csv, row 1"),
         ("task.dialogue.chat=true", "llama_tied has no chat template"),
         ("task.dialogue.labels=\"hard\"", "nothing reads `labels`"),
-        ("model.base=\"gpt2\"", "the model knows 33 positions"),
     ] {
         let output = lab(folder.path(), &["check", "study.toml", "--set", set]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(says), "{says:?} is not in {said}");
     }
+}
+
+#[test]
+fn texts_past_the_positions_that_a_model_learned_are_refused_before_anything_runs() {
+    let folder = lab_with_study();
+    model(folder.path(), "gpt2", true);
+    let check = |tokens: &str| {
+        let base = ["--set", "model.base=\"gpt2\"", "--set", "sft.max_tokens=33", "--set", tokens];
+        let output = lab(folder.path(), &[&["check", "study.toml"], &base[..]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // With 6 of a completion.
+    let (code, said) = check("task.dialogue.max_prompt_tokens=28");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("texts may have 34 tokens, and the model knows 33 positions"), "{said}");
+    let (code, said) = check("task.dialogue.max_prompt_tokens=27");
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::Fields;
 use crate::ops::{Pairing, Rotary};
 use std::f64::consts::TAU;
-use std::sync::Arc;
 
 /// What a family assumes where its config.json says nothing.
 pub struct Defaults {
@@ -52,7 +51,7 @@ pub fn rotary(fields: &Fields, head_width: usize, defaults: &Defaults) -> Result
     let turning = (head_width as f64 * share) as usize / 2 * 2;
     let mut rotary = Rotary::new(base, turning, Pairing::Halves);
     if let Some(scaling) = &scaling {
-        rotary.frequencies = Arc::new(scaled(&rotary.frequencies, scaling)?);
+        rotary = Rotary::with(scaled(&rotary.frequencies, scaling)?, rotary.pairing);
     }
     Ok(rotary)
 }

@@ -14,7 +14,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Bool, Tensor, activation::softmax};
+use burn::tensor::{Tensor, module::attention, ops::AttentionModuleOptions};
 use sequence::{Sizes, attend, propagate};
 
 /// Heads of a packed row, which holds all queries, then all keys, then all values.
@@ -108,12 +108,10 @@ pub(crate) fn causal_attention_plain(qkv: Tensor<2>, families: &[Family], heads:
 fn batched_attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: Heads) -> Tensor<2> {
     let [rows, packed] = qkv.dims();
     let [queries, keys, values] = split_heads(qkv, batch, tokens, heads);
-    let [keys, values] = [keys, values].map(|part| repeat_heads(part, heads));
-    let scores = scaled_scores(queries, keys);
-    // `true` marks what a position must not see: Burn's mask is true above the diagonal.
-    let future: Tensor<4, Bool> = Tensor::<2, Bool>::tril_mask([tokens, tokens], 0, &scores.device()).unsqueeze();
-    let weights = softmax(scores.mask_fill(future, f32::NEG_INFINITY), 3);
-    weights.matmul(values).swap_dims(1, 2).reshape([rows, heads.queries * heads.head(packed)])
+    // Without a mask, for which a GPU's kernel has no backward.
+    let options = AttentionModuleOptions { is_causal: true, ..AttentionModuleOptions::default() };
+    let mixed = attention(queries, keys, values, None, None, options);
+    mixed.swap_dims(1, 2).reshape([rows, heads.queries * heads.head(packed)])
 }
 
 /// Queries, keys and values, each `[batch, heads, tokens, head]`.
