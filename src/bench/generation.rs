@@ -27,18 +27,15 @@ pub struct Generation {
     pub peak_memory: Option<u64>,
 }
 
-/// Rows of a batch of generation.
-const ROWS: usize = 16;
-
-/// Draws completions at temperature 1, `repeats` times.
-pub fn generation(subject: &Subject, repeats: usize, device: &Device) -> Result<Generation> {
+/// Draws completions of `rows` prompts together at temperature 1, `repeats` times.
+pub fn generation(subject: &Subject, rows: usize, repeats: usize, device: &Device) -> Result<Generation> {
     let config = &subject.model.config;
     let new_tokens = (config.context / 2).min(64);
     let prompt_tokens = (config.context - new_tokens).min(32);
     let mut stream = Stream::new(0, 0, "bench prompts", 0);
     // Token 0 ends a text, so no prompt has it.
     let prompts: Vec<Vec<u32>> =
-        (0..ROWS).map(|_| (0..prompt_tokens).map(|_| 1 + stream.below(config.vocabulary - 1) as u32).collect()).collect();
+        (0..rows).map(|_| (0..prompt_tokens).map(|_| 1 + stream.below(config.vocabulary - 1) as u32).collect()).collect();
     let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, max_new_tokens: new_tokens, samples: 1 };
     let (mut times, mut rates) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
@@ -58,5 +55,5 @@ pub fn generation(subject: &Subject, repeats: usize, device: &Device) -> Result<
         rates.push(count as f64 / seconds);
     }
     let (seconds, tokens_per_s) = (median(after_warm_up(times)), median(after_warm_up(rates)));
-    Ok(Generation { batch: ROWS, prompt_tokens, new_tokens, seconds, tokens_per_s, peak_memory: peak_memory() })
+    Ok(Generation { batch: rows, prompt_tokens, new_tokens, seconds, tokens_per_s, peak_memory: peak_memory() })
 }

@@ -6,7 +6,8 @@ use crate::machine::peak_memory;
 use crate::methods::Dpo;
 use crate::ops;
 use crate::random::Stream;
-use crate::spec::{Optimisation, Optimizer, Shuffle, TrainingSize};
+use crate::report::rows::TrainRow;
+use crate::spec::{Shuffle, TrainingSize};
 use crate::train::{
     Checkpoints, Example, Output, PreferenceData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference,
 };
@@ -97,18 +98,20 @@ pub struct Training {
     pub peak_memory: Option<u64>,
 }
 
-fn optimisation() -> Optimisation {
-    Optimisation { max_grad_norm: 10.0, weight_decay: 0.01, ..Optimisation::constant(Optimizer::Adamw, 1e-4) }
+/// Losses of so many steps of DPO, going through the workload again and again.
+pub fn losses(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Vec<f64>> {
+    let (_, rows) = run(subject, workload, steps, device)?;
+    Ok(rows.into_iter().map(|row| row.loss).collect())
 }
 
-/// Takes `steps` steps of DPO with AdamW, going through the workload again and again.
-pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Training> {
+/// The mean length of a sequence, and what every step was like.
+fn run(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<(f64, Vec<TrainRow>)> {
     let mut data = workload.data();
     data.reference = Some(completion_log_probs(&subject.model, &data.sequences, device, |_| ()));
     let batch_pairs = workload.batch_pairs;
     let run = PreferenceRun {
         objective: &Dpo::default(),
-        optimisation: &optimisation(),
+        optimisation: &subject.optimisation,
         size: &TrainingSize { steps, batch_pairs, shuffle: Shuffle::Prompts, checkpoint_every: steps, evaluate_every: 0 },
         first: 0,
         last: steps,
@@ -116,6 +119,13 @@ pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Dev
         tokens: 0,
     };
     let (_, _, rows) = train_preference(&subject.model, None, &data, &run, device, &mut Checkpoints::none(), |_| ())?;
+    let tokens = data.sequences.iter().map(Sequence::len).sum::<usize>() as f64 / data.sequences.len() as f64;
+    Ok((tokens, rows))
+}
+
+/// Takes `steps` steps of DPO, going through the workload again and again.
+pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Training> {
+    let (length, rows) = run(subject, workload, steps, device)?;
     let before = std::iter::once(0).chain(rows.iter().map(|row| row.tokens));
     let steps: Vec<(f64, f64)> = rows
         .iter()
@@ -127,8 +137,8 @@ pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Dev
         .collect();
     let (tokens, times): (Vec<f64>, Vec<f64>) = after_warm_up(steps).into_iter().unzip();
     Ok(Training {
-        batch_pairs,
-        tokens: data.sequences.iter().map(Sequence::len).sum::<usize>() as f64 / data.sequences.len() as f64,
+        batch_pairs: workload.batch_pairs,
+        tokens: length,
         tokens_per_s: tokens.iter().sum::<f64>() / times.iter().sum::<f64>(),
         step_s: median(times),
         peak_memory: peak_memory(),
@@ -159,7 +169,7 @@ pub fn breakdown(subject: &Subject, workload: &Workload, steps: u64, device: &De
     pool.install(|| {
         let data = workload.data();
         let sequences = &data.sequences[..2 * workload.batch_pairs];
-        let mut trainer = Trainer::new(&subject.model, &optimisation(), steps, device);
+        let mut trainer = Trainer::new(&subject.model, &subject.optimisation, steps, device);
         let mut step = |index: u64| {
             trainer.add(sequences, Output::TokenLogProbs, |values| Ok(values.mean().neg()))?;
             trainer.step(index).map(drop)

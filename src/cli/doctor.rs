@@ -1,6 +1,7 @@
 //! `dpo-lab doctor`
 
 use super::units::bytes;
+use crate::bench::{self, Comparison};
 use crate::build_info;
 use crate::error::{Exit, Result};
 use crate::machine::{Cuda, Machine, device};
@@ -8,6 +9,12 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
+    /// Also compute on the device what the CPU computes, and compare: takes a minute or so
+    #[arg(long)]
+    compute: bool,
+    /// The device to look at, instead of the best there is
+    #[arg(long, env = "DPO_LAB_DEVICE", value_name = "DEVICE")]
+    device: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -16,19 +23,27 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(self) -> Result<Exit> {
         let (machine, cuda) = (Machine::this(), Cuda::find());
-        let (chosen, _) = device::default();
         // Finding everything is not yet computing something.
-        let works = device::open(&chosen).map(|_| ());
+        let (chosen, works) = match device::one(self.device.as_deref()) {
+            Ok((name, device)) => (name, Ok(device)),
+            Err(error) => (self.device.unwrap_or_else(|| device::default().0), Err(error)),
+        };
+        let compared = match &works {
+            Ok(device) if self.compute => bench::parity(device)?,
+            _ => Vec::new(),
+        };
         if self.json {
             let json = serde_json::json!({
                 "version": build_info::VERSION, "commit": build_info::commit(), "machine": machine, "cuda": cuda, "device": chosen,
-                "works": works.is_ok(),
+                "works": works.is_ok(), "compared": compared,
             });
             say!("{json:#}");
         } else {
             print(&machine, &cuda, &chosen);
+            print_compared(&chosen, &compared);
         }
-        works.map(|()| Exit::Done)
+        works?;
+        Ok(if compared.iter().all(Comparison::holds) { Exit::Done } else { Exit::Failed })
     }
 }
 
@@ -62,5 +77,17 @@ fn print(machine: &Machine, cuda: &Cuda, chosen: &str) {
     if !missing.is_empty() {
         say!("\nto train on a GPU:");
         missing.iter().for_each(|missing| say!("- {missing}"));
+    }
+}
+
+fn print_compared(chosen: &str, compared: &[Comparison]) {
+    if compared.is_empty() {
+        return;
+    }
+    say!("\nhow far {chosen} is from the CPU in f32, of what it may be:");
+    for it in compared {
+        let (precision, verdict) = (serde_json::json!(it.precision), if it.holds() { "" } else { "  too far" });
+        let precision = precision.as_str().unwrap_or_default();
+        say!("{:<34}{precision:<6}{:10.1e} of {:.0e}{verdict}", it.what, it.deviation, it.bound);
     }
 }

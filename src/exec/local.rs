@@ -237,7 +237,7 @@ impl Running<'_, '_> {
         self.parts.insert(stage.key, parts);
         self.progress.put_back(&stage.key, "out of memory");
         self.progress.line(&format!(
-            "{}: the memory did not suffice; it is tried again with every batch in {parts} parts, whose gradient is the same but for rounding",
+            "{}: the memory did not suffice; it is tried again with every batch in {parts} parts and gradient_checkpointing, which gives the same gradient but for rounding",
             stage.label
         ));
         self.schedule.set(&stage.key, Outcome::Pending);

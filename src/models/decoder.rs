@@ -18,6 +18,25 @@ const CONTEXTS: usize = 256;
 /// Standard deviation of GPT-2's initial weights.
 pub const INITIAL_DEVIATION: f64 = 0.02;
 
+/// How a weight starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start {
+    /// All numbers are this one.
+    Constant(f32),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+}
+
+impl Start {
+    /// So many numbers from a stream.
+    pub fn values(self, count: usize, stream: &mut Stream) -> Vec<f32> {
+        match self {
+            Start::Constant(value) => vec![value; count],
+            Start::Normal(deviation) => (0..count).map(|_| (stream.normal() * deviation) as f32).collect(),
+        }
+    }
+}
+
 /// A decoder and its weights.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -64,20 +83,31 @@ impl Decoder {
 
     /// The same with another deviation: narrow models learn sooner from larger ones.
     pub fn with_deviation(config: DecoderConfig, deviation: f64, stream: &mut Stream, device: &Device) -> Self {
+        let origin = Origin::gpt2(&config);
+        Decoder::with_weights(config, origin, deviation, |start, count| tensor(start.values(count, stream), device))
+    }
+
+    /// A model whose weights `make` makes, from how each starts and how many numbers it has.
+    pub(super) fn with_weights(
+        config: DecoderConfig,
+        origin: Origin,
+        deviation: f64,
+        mut make: impl FnMut(Start, usize) -> Tensor<1>,
+    ) -> Self {
         let residual = deviation / (2.0 * config.layers as f64).sqrt();
         let parameters = config.places().into_iter().map(|(place, shape)| {
-            let count = shape.iter().product();
-            let values: Vec<f32> = match place {
-                Place::FinalGain | Place::Block(_, Part::FirstGain | Part::SecondGain) => vec![1.0; count],
-                _ if shape.len() == 1 => vec![0.0; count],
-                Place::Block(_, Part::Mix | Part::Narrow) => (0..count).map(|_| (stream.normal() * residual) as f32).collect(),
-                _ => (0..count).map(|_| (stream.normal() * deviation) as f32).collect(),
+            use Part::{FirstGain, KeyGain, Mix, Narrow, QueryGain, SecondGain};
+            let start = match place {
+                Place::FinalGain | Place::Block(_, FirstGain | SecondGain | QueryGain | KeyGain) => Start::Constant(1.0),
+                _ if shape.len() == 1 => Start::Constant(0.0),
+                Place::Block(_, Mix | Narrow) => Start::Normal(residual),
+                _ => Start::Normal(deviation),
             };
-            Parameter { name: place.to_string(), shape, value: tensor(values, device), trainable: true }
+            let value = make(start, shape.iter().product());
+            Parameter { name: place.to_string(), shape, value, trainable: true }
         });
         let parameters = Parameters(parameters.collect());
-        let origin = Arc::new(Origin::gpt2(&config));
-        Decoder::from_parts(config, parameters, origin)
+        Decoder::from_parts(config, parameters, Arc::new(origin))
     }
 
     /// The same body, with its adapters, and a scalar head of zeros: a reward model before training scores everything 0.

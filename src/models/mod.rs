@@ -19,7 +19,7 @@ mod special_tokens;
 mod tokenizer;
 
 pub use config::DecoderConfig;
-pub use decoder::{Cache, Decoder, INITIAL_DEVIATION};
+pub use decoder::{Cache, Decoder, INITIAL_DEVIATION, Start};
 pub use folder::Policy;
 pub use lora::Lora;
 pub use parameters::{Parameter, Parameters, tensor, values};

@@ -273,7 +273,8 @@ impl Work {
         self.in_parts(2) != *self
     }
 
-    /// The same work, with every training batch in so many times more parts.
+    /// The same work, with every training batch in so many times more parts, and blocks run again in the backward: each gives the same
+    /// gradient but for rounding.
     pub fn in_parts(&self, parts: usize) -> Work {
         let mut work = self.clone();
         let optimisation = match &mut work {
@@ -286,6 +287,7 @@ impl Work {
         };
         if let Some(optimisation) = optimisation {
             optimisation.gradient_accumulation_steps *= parts;
+            optimisation.gradient_checkpointing |= parts > 1;
         }
         work
     }

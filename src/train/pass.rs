@@ -1,5 +1,5 @@
-//! Forward and backward of a shard on several gradient tapes. Every part of the model has its own, which is kept, or dropped and made
-//! again when its turn comes in the backward (Chen et al. 2016): then the part holds its input only.
+//! Forward and backward of a shard on several gradient tapes. Every part of the model has its own, which is kept, or made only when
+//! its turn comes in the backward (Chen et al. 2016): then the forward leaves the part's input and nothing else.
 //!
 //! With y = f(x, W) and g the gradient of y, a part's backward is that of the scalar sum(y g). It gives the gradients of W and of x,
 //! and the latter is the g of the part before.
@@ -39,26 +39,34 @@ struct Tape<const D: usize> {
 }
 
 impl Pass {
-    /// Runs a model, `weights` on no tape. With gradient checkpointing every block has a tape, which is dropped at once.
+    /// Runs a model, `weights` on no tape. With gradient checkpointing every block is a part whose tape is made later.
     pub fn forward(weights: &Decoder, batch: Batch, output: Output, settings: &Optimisation, device: &Device) -> Self {
         let (layers, recompute) = (weights.config.layers, settings.gradient_checkpointing);
-        let model = weights.tracked(device).computing_in(settings.precision);
+        let weights = weights.clone().computing_in(settings.precision);
+        let model = weights.tracked(device);
         let (numbers, embedded) = (Tensor::zeros([0], device), batch.embed(&model));
         let mut states = embedded.clone().inner();
         let mut pass = Pass { numbers, model, batch, output, embedded, body: Vec::new(), head: Vec::new() };
         for of in ranges(layers, if recompute { 1 } else { layers }) {
-            let tape = pass.blocks(&states, &of);
-            let input = std::mem::replace(&mut states, tape.output.clone().inner());
-            pass.body.push(Part { of, input, tape: (!recompute).then_some(tape) });
+            // A tape that was never gone back on would stay in memory: what is not kept is run without one.
+            let tape = (!recompute).then(|| pass.blocks(&states, &of));
+            let next = match &tape {
+                Some(tape) => tape.output.clone().inner(),
+                None => pass.batch.blocks(&weights, states.clone(), of.clone()),
+            };
+            pass.body.push(Part { of, input: std::mem::replace(&mut states, next), tape });
         }
         let tokens = pass.batch.completion_tokens();
         // Where a kernel does not see to it, logits are made again, too, so that few are held.
         let cut = output != Output::Scores && !(ops::is_on_cpu(&states) && settings.precision == Precision::F32);
         let mut numbers = Vec::new();
         for of in ranges(tokens, if cut { ops::HELD } else { tokens }) {
-            let tape = pass.read(&states, &of);
-            numbers.push(tape.output.clone().inner());
-            pass.head.push(Part { of, input: states.clone(), tape: (!cut && !recompute).then_some(tape) });
+            let tape = (!cut && !recompute).then(|| pass.read(&states, &of));
+            numbers.push(match &tape {
+                Some(tape) => tape.output.clone().inner(),
+                None => pass.batch.read(&weights, states.clone(), output, of.clone()),
+            });
+            pass.head.push(Part { of, input: states.clone(), tape });
         }
         pass.numbers = Tensor::cat(numbers, 0);
         pass

@@ -7,7 +7,7 @@ use super::sequences::{Output, Sequence, completion_log_probs, rows_of_completio
 use super::step::Trainer;
 use crate::error::{Error, Result};
 use crate::methods::{Objective, PreferenceBatch, TokenLogProbs};
-use crate::models::Decoder;
+use crate::models::{Decoder, Precision};
 use crate::report::rows::TrainRow;
 use crate::spec::{Optimisation, TrainingSize};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -71,7 +71,10 @@ pub fn train_preference(
         }
         let mut row = rewards.row(run.objective.beta());
         let result = trainer.step(step)?;
-        if step == 0 && run.objective.starts_at_ln2() && (result.loss - std::f64::consts::LN_2).abs() > 1e-3 {
+        if step == 0
+            && run.objective.starts_at_ln2()
+            && (result.loss - std::f64::consts::LN_2).abs() > off(run.optimisation.precision)
+        {
             return Err(Error::Other(format!(
                 "the first loss is {:.6}, not ln 2 = 0.693147: policy and reference differ before the first step, so the reference \
                  log-probs are not those of the policy that training starts from",
@@ -92,6 +95,14 @@ pub fn train_preference(
         }
     }
     Ok((trainer.model, trainer.optimizer, rows))
+}
+
+/// How far from ln 2 the first loss may be. Reference log-probs are computed in f32.
+fn off(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-3,
+        Precision::Bf16 => 2e-2,
+    }
 }
 
 /// sum of weight * loss over examples, of which each has one loss.

@@ -88,11 +88,11 @@ pub struct Batch {
     completions: Vec<usize>,
     /// Row of the hidden states at each sequence's last token.
     last: Vec<usize>,
-    device: Device,
 }
 
 impl Batch {
-    /// Lines up sequences. With `to_last` the last token is an input too (a reward model reads it).
+    /// Lines up sequences for a device, with or without gradients. With `to_last` the last token is an input too (a reward model reads
+    /// it).
     pub fn new(sequences: &[Sequence<'_>], to_last: bool, device: &Device) -> Self {
         let (mut tokens, mut families) = (Vec::new(), Vec::new());
         let (mut predictions, mut last) = (Vec::new(), Vec::new());
@@ -126,7 +126,7 @@ impl Batch {
             });
         }
         let completions = sequences.iter().map(|sequence| sequence.completion.len()).collect();
-        Batch { tokens, families, predictions, completions, last, device: device.clone() }
+        Batch { tokens, families, predictions, completions, last }
     }
 
     /// Number of completion tokens.
@@ -165,10 +165,14 @@ impl Batch {
             Output::TokenLogProbs => model.token_log_probs(hidden, predictions),
             Output::TokenLogProbsAndValues => {
                 let rows: Vec<usize> = predictions.iter().map(|prediction| prediction.row).collect();
-                let values = model.values(hidden.clone().select(0, indices(&rows, &self.device)));
+                let rows = indices(&rows, &hidden.device());
+                let values = model.values(hidden.clone().select(0, rows));
                 Tensor::stack::<2>(vec![model.token_log_probs(hidden, predictions), values], 1).flatten(0, 1)
             }
-            Output::Scores => model.scores(hidden.select(0, indices(&self.last, &self.device))).flatten(0, 1),
+            Output::Scores => {
+                let last = indices(&self.last, &hidden.device());
+                model.scores(hidden.select(0, last)).flatten(0, 1)
+            }
         }
     }
 

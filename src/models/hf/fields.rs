@@ -16,6 +16,12 @@ const MOST_LABELS: usize = 1 << 16;
 #[derive(Clone, Debug, Default)]
 pub struct Fields(Map<String, Value>);
 
+impl From<Map<String, Value>> for Fields {
+    fn from(map: Map<String, Value>) -> Self {
+        Fields(map)
+    }
+}
+
 impl Fields {
     /// Reads config.json of a folder; also its path, for messages.
     pub fn open(folder: &Path) -> Result<(PathBuf, Self)> {

@@ -24,9 +24,9 @@ mod weights;
 use super::config::{DecoderConfig, Place};
 use super::lora::Module;
 use super::parameters::{Parameter, Parameters, tensor, values};
-use super::{Decoder, parameters};
+use super::{Decoder, INITIAL_DEVIATION, Start, parameters};
 use crate::error::{Doing, Error, Result};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 pub use fields::Fields;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -143,6 +143,17 @@ fn architecture(folder: &Path) -> Result<(DecoderConfig, Origin)> {
     config.scores = scores(&fields).map_err(in_config)?;
     check(&config).map_err(in_config)?;
     Ok((config, Origin { family, config: fields.into_map() }))
+}
+
+impl Decoder {
+    /// A new decoder of the family and sizes that a config.json names, whose weights `make` makes, from how each starts and how many
+    /// numbers it has.
+    pub fn of_config(config: Map<String, Value>, make: impl FnMut(Start, usize) -> Tensor<1>) -> Result<Self> {
+        let fields = Fields::from(config);
+        let family = family(&fields).map_err(Error::Other)?;
+        let config = (family.read)(&fields).and_then(|config| check(&config).map(|()| config)).map_err(Error::Other)?;
+        Ok(Decoder::with_weights(config, Origin { family, config: fields.into_map() }, INITIAL_DEVIATION, make))
+    }
 }
 
 /// The decoder that a folder's config.json describes, without its weights.

@@ -98,10 +98,13 @@ pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisati
         Read::LogProbs => (batch.completions.tokens() / parts * shape.vocabulary).min(shards * KEPT_LOGITS),
         Read::Scores => 0.0,
     };
-    let tape = batch.run() / parts * shape.layers * TAPE * shape.width;
+    // With checkpointing one number a block stays, and one block's tape is made at a time.
+    let [kept, taped] = if optimisation.gradient_checkpointing { [shape.layers, 1.0] } else { [0.0, shape.layers] };
+    let tape = batch.run() / parts * shape.width * (kept + taped * TAPE);
+    let again = if optimisation.gradient_checkpointing { forward } else { 0.0 };
     let summed = if parts > 1.0 { 1.0 } else { 0.0 };
     let own = shape.trained * (states(optimisation) + shards + summed);
-    Load { tokens: batch.tokens(), flops: shape.training_factor() * forward, memory: FLOAT * (tape + logits + own) }
+    Load { tokens: batch.tokens(), flops: shape.training_factor() * forward + again, memory: FLOAT * (tape + logits + own) }
 }
 
 /// Numbers that an optimiser keeps of every weight.
@@ -131,6 +134,17 @@ mod tests {
         let step = step(&shape, &batch, Read::LogProbs, &Optimisation::constant(Optimizer::Adamw, 1e-4));
         let all = mebibytes(step.memory + FLOAT * shape.weights);
         assert!((0.8..1.2).contains(&(all / 2_900.0)), "{all} MiB");
+    }
+
+    #[test]
+    fn checkpointing_takes_a_third_more_operations_and_a_fraction_of_the_memory_of_long_texts() {
+        let shape = Shape::of(&DecoderConfig::gpt2(50257, 1024, 768, 12, 12));
+        let batch = Pieces { prompts: Texts::at_most(16.0, 1.0), completions: Texts::at_most(16.0, 511.0) };
+        let settings =
+            |gradient_checkpointing| Optimisation { gradient_checkpointing, ..Optimisation::constant(Optimizer::Sgd, 1e-4) };
+        let [without, with] = [false, true].map(|checkpointing| step(&shape, &batch, Read::LogProbs, &settings(checkpointing)));
+        assert!((with.flops / without.flops - 4.0 / 3.0).abs() < 1e-9);
+        assert!(with.memory < 0.2 * without.memory, "{with:?} {without:?}");
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! Whether a device computes what the CPU computes: every family's forward and backward pass, decoding, and a short training run.
+
+use super::subject::{Subject, random};
+use super::training::{Workload, losses};
+use crate::error::Result;
+use crate::models::{Decoder, Parameter, Parameters, Precision, tensor, values};
+use crate::random::Stream;
+use crate::train::{Batch, Sequence};
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A comparison with the CPU.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// What was computed, of which model.
+    pub what: String,
+    /// What products were computed in.
+    pub precision: Precision,
+    /// How far apart the results are, relative to the CPU's in f32.
+    pub deviation: f64,
+    /// How far apart they may be.
+    pub bound: f64,
+}
+
+impl Comparison {
+    /// Whether the results are near enough; what is no number is not.
+    pub fn holds(&self) -> bool {
+        self.deviation <= self.bound
+    }
+}
+
+/// Steps of the training run.
+const STEPS: u64 = 50;
+
+/// Bounds of (log-probs and losses, gradients). A GPU rounds factors in f32 to TF32, which has the 10 bits of a half float.
+fn bounds(precision: Precision) -> [f64; 2] {
+    match precision {
+        Precision::F32 => [1e-3, 1e-2],
+        Precision::Bf16 => [2e-2, 5e-2],
+    }
+}
+
+/// Compares a device with the CPU.
+pub fn parity(device: &Device) -> Result<Vec<Comparison>> {
+    let mut all = Vec::new();
+    for (family, config) in families() {
+        let expected = random(&config, &Device::flex())?;
+        let model = moved(&expected, device);
+        let [log_probs, gradients] = passes(&expected, &Device::flex(), Precision::F32);
+        for precision in [Precision::F32, Precision::Bf16] {
+            let found = passes(&model, device, precision);
+            for (what, (found, expected), bound) in [
+                ("log-probs", (&found[0], &log_probs), bounds(precision)[0]),
+                ("gradients", (&found[1], &gradients), bounds(precision)[1]),
+            ] {
+                let what = format!("{family}: {what}");
+                all.push(Comparison { what, precision, deviation: distance(found, expected), bound });
+            }
+        }
+        let [found, expected] = [decoded(&model, device), decoded(&expected, &Device::flex())];
+        let (what, precision) = (format!("{family}: decoding"), Precision::F32);
+        all.push(Comparison { what, precision, deviation: distance(&found, &expected), bound: bounds(precision)[1] });
+    }
+    let mut subject = Subject::find("bench-tiny", &Device::flex())?;
+    let workload = Workload::random(&subject);
+    let expected = losses(&subject, &workload, STEPS, &Device::flex())?;
+    subject.model = moved(&subject.model, device);
+    for precision in [Precision::F32, Precision::Bf16] {
+        subject.optimisation.precision = precision;
+        let found = losses(&subject, &workload, STEPS, device)?;
+        let off = found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs() / expected);
+        let what = format!("losses of {STEPS} steps of DPO");
+        all.push(Comparison { what, precision, deviation: off.fold(0.0, greatest), bound: bounds(precision)[0] });
+    }
+    Ok(all)
+}
+
+/// A small model of every kind of block: norms, activations, residuals, positions, shared keys.
+fn families() -> Vec<(&'static str, Value)> {
+    let llama = |model_type: &str| {
+        json!({
+            "model_type": model_type, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "head_dim": 16, "intermediate_size": 128, "max_position_embeddings": 128, "vocab_size": 500, "hidden_act": "silu",
+        })
+    };
+    vec![
+        (
+            "gpt2",
+            json!({
+                "model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128, "vocab_size": 500,
+                "activation_function": "gelu_new",
+            }),
+        ),
+        (
+            "gpt_neox",
+            json!({
+                "model_type": "gpt_neox", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256,
+                "max_position_embeddings": 128, "vocab_size": 500, "rotary_pct": 0.5, "hidden_act": "gelu",
+            }),
+        ),
+        (
+            "gptj",
+            json!({
+                "model_type": "gptj", "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128, "vocab_size": 500, "rotary_dim": 8,
+                "activation_function": "gelu_new",
+            }),
+        ),
+        ("llama", llama("llama")),
+        ("qwen3", llama("qwen3")),
+    ]
+}
+
+/// The same model on a device.
+fn moved(model: &Decoder, device: &Device) -> Decoder {
+    let moved = |parameter: &Parameter| Parameter { value: tensor(values(&parameter.value), device), ..parameter.clone() };
+    let parameters = Parameters(model.parameters.0.iter().map(moved).collect());
+    let mut model = model.clone();
+    model.parameters = parameters;
+    model
+}
+
+fn texts(model: &Decoder, count: usize) -> Vec<Vec<u32>> {
+    let mut stream = Stream::new(0, 0, "parity tokens", 0);
+    let text = |stream: &mut Stream| {
+        let length = 8 + stream.below(40);
+        (0..length).map(|_| stream.below(model.config.vocabulary) as u32).collect()
+    };
+    (0..count).map(|_| text(&mut stream)).collect()
+}
+
+/// log p of every token of some texts, and all weights' gradients of their mean.
+fn passes(model: &Decoder, device: &Device, precision: Precision) -> [Vec<f32>; 2] {
+    let texts = texts(model, 8);
+    let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence::whole(text)).collect();
+    let tracked = model.tracked(device).computing_in(precision);
+    let log_probs = Batch::new(&sequences, false, &device.clone().autodiff()).token_log_probs(&tracked);
+    let mut tape = log_probs.clone().mean().backward();
+    let gradient = |leaf: &Tensor<1>| leaf.grad_remove(&mut tape).map(|gradient| values(&gradient)).unwrap_or_default();
+    let gradients = tracked.parameters.trainable().map(|parameter| &parameter.value).flat_map(gradient).collect();
+    [values(&log_probs.inner()), gradients]
+}
+
+/// Logits after a prompt and after each of some tokens that follow, with keys and values kept.
+fn decoded(model: &Decoder, device: &Device) -> Vec<f32> {
+    let texts = texts(model, 2);
+    let [first, second] = [0, 1].map(|text| &texts[text][..8]);
+    let (logits, mut cache) = model.start(&[&first[..4], &second[..4]], 8, device);
+    let mut all = vec![logits];
+    all.extend((4..8).map(|place| model.advance(&[first[place], second[place]], &mut cache)));
+    all.iter().flat_map(|logits| values(&logits.clone().flatten(0, 1))).collect()
+}
+
+/// The length of the difference over that of what was expected.
+fn distance(found: &[f32], expected: &[f32]) -> f64 {
+    if found.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    let length = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|number| number * number).sum::<f64>().sqrt();
+    let apart = found.iter().zip(expected).map(|(found, expected)| f64::from(*found) - f64::from(*expected));
+    length(&mut apart.into_iter()) / length(&mut expected.iter().copied().map(f64::from))
+}
+
+/// The greater one; what is no number stays one.
+fn greatest(left: f64, right: f64) -> f64 {
+    if left >= right { left } else { right }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::plainly;
+
+    #[test]
+    fn what_a_gpu_runs_agrees_with_the_kernels_of_the_cpu() {
+        // On the CPU, where products in f32 are not rounded to TF32.
+        let all = plainly(|| rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| parity(&Device::flex())));
+        for comparison in all.unwrap() {
+            assert!(comparison.holds(), "{comparison:?}");
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_off_or_no_number_is_told() {
+        let off = |found: &[f32]| Comparison {
+            what: String::new(),
+            precision: Precision::F32,
+            deviation: distance(found, &[3.0, 4.0]),
+            bound: 0.1,
+        };
+        assert!(off(&[3.0, 4.4]).holds());
+        assert!(!off(&[3.0, 4.6]).holds());
+        assert!(!off(&[3.0]).holds() && !off(&[f32::NAN, 4.0]).holds());
+        assert!(greatest(greatest(0.0, f64::NAN), 1.0).is_nan() || greatest(0.0, f64::NAN).is_nan());
+    }
+}
