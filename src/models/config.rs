@@ -179,6 +179,11 @@ impl DecoderConfig {
         }
     }
 
+    /// Bytes of the keys and values of a position.
+    pub fn cache_bytes_a_token(&self) -> usize {
+        2 * size_of::<f32>() * self.layers * self.heads.keys * self.head_width
+    }
+
     /// Fails for a sequence that has more positions than the model knows. Rotary positions have no end, and get worse only slowly.
     pub fn check_length(&self, tokens: usize) -> Result<()> {
         if self.positions != Positions::Learned || tokens <= self.context {

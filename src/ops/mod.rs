@@ -33,5 +33,5 @@ pub use linear::{linear, linear_onto, linear_then};
 pub use profile::profiled;
 pub use rms_norm::rms_norm;
 pub use rotary::{Pairing, Rotary, rotary};
-pub use sampling::shares;
+pub use sampling::{draw, shares};
 pub use update::{Rule, Step, sum_of_squares, update};

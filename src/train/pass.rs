@@ -32,6 +32,9 @@ struct Part<const D: usize> {
     tape: Option<Tape<D>>,
 }
 
+/// Gradients of the weights that are trained, in their order; nothing where none has come yet.
+pub(super) type Slopes = Vec<Option<Tensor<1>>>;
+
 /// What a tape leads to, and the leaf that it starts from besides weights.
 struct Tape<const D: usize> {
     input: Tensor<2>,
@@ -72,10 +75,11 @@ impl Pass {
         pass
     }
 
-    /// Gradients of the weights that are trained, in their order, where that of the numbers is `slopes`, `[numbers]`.
-    pub fn backward(mut self, slopes: &Tensor<1>) -> Vec<Tensor<1>> {
+    /// Adds the gradients of the weights where that of the numbers is `slopes`, `[numbers]`: each as soon as it is there, so that no
+    /// second set of them is held.
+    pub fn backward(mut self, slopes: &Tensor<1>, gradients: &mut Slopes) {
         let trained: Vec<Tensor<1>> = self.model.parameters.trainable().map(|parameter| parameter.value.clone()).collect();
-        let mut gradients = vec![None; trained.len()];
+        gradients.resize(trained.len(), None);
         let mut slope: Option<Tensor<2>> = None;
         let mut first = 0;
         for part in std::mem::take(&mut self.head) {
@@ -83,17 +87,16 @@ impl Pass {
             let [count] = tape.output.dims();
             let own = slopes.clone().slice_dim(0, first..first + count);
             first += count;
-            slope = sum(slope, tape.backward(own, &trained, &mut gradients));
+            slope = sum(slope, tape.backward(own, &trained, gradients));
         }
         while let Some(part) = self.body.pop() {
             let Some(own) = slope else { break };
             let tape = part.tape.unwrap_or_else(|| self.blocks(&part.input, &part.of));
-            slope = tape.backward(own, &trained, &mut gradients);
+            slope = tape.backward(own, &trained, gradients);
         }
         if let Some(own) = slope {
-            propagate(self.embedded, own, &trained, &mut gradients);
+            propagate(self.embedded, own, &trained, gradients);
         }
-        gradients.into_iter().zip(trained).map(|(own, leaf)| own.unwrap_or_else(|| leaf.inner().zeros_like())).collect()
     }
 
     fn blocks(&self, input: &Tensor<2>, of: &Range<usize>) -> Tape<2> {
@@ -113,7 +116,7 @@ impl<const D: usize> Tape<D> {
     }
 
     /// Adds the gradients of the weights where the output's is `slope`, and returns the input's.
-    fn backward(self, slope: Tensor<D>, trained: &[Tensor<1>], gradients: &mut [Option<Tensor<1>>]) -> Option<Tensor<2>> {
+    fn backward(self, slope: Tensor<D>, trained: &[Tensor<1>], gradients: &mut Slopes) -> Option<Tensor<2>> {
         self.input.grad_remove(&mut propagate(self.output, slope, trained, gradients)?)
     }
 }
@@ -124,7 +127,7 @@ fn propagate<const D: usize>(
     output: Tensor<D>,
     slope: Tensor<D>,
     trained: &[Tensor<1>],
-    gradients: &mut [Option<Tensor<1>>],
+    gradients: &mut Slopes,
 ) -> Option<Gradients> {
     if !output.is_tracked() {
         return None;
@@ -137,7 +140,7 @@ fn propagate<const D: usize>(
 }
 
 /// The sum of what is there.
-fn sum<const D: usize>(left: Option<Tensor<D>>, right: Option<Tensor<D>>) -> Option<Tensor<D>> {
+pub(super) fn sum<const D: usize>(left: Option<Tensor<D>>, right: Option<Tensor<D>>) -> Option<Tensor<D>> {
     match (left, right) {
         (Some(left), Some(right)) => Some(left + right),
         (left, right) => left.or(right),
@@ -176,7 +179,11 @@ mod tests {
         let [count] = pass.numbers.dims();
         let slopes = tensor(numbers(count, 5), &device);
         let found = pass.numbers.clone();
-        let passes = [vec![found], pass.backward(&slopes)].concat();
+        let mut gradients = Slopes::new();
+        pass.backward(&slopes, &mut gradients);
+        let gradients = gradients.into_iter().zip(model.parameters.trainable());
+        let gradients = gradients.map(|(gradient, parameter)| gradient.unwrap_or_else(|| parameter.value.zeros_like()));
+        let passes = [vec![found], gradients.collect()].concat();
 
         let tracked = model.tracked(&device);
         let batch = batch();

@@ -5,7 +5,7 @@
 //! all of them and hands back its gradient. The cut depends on the batch alone, never on the number of threads.
 
 use super::optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
-use super::pass::Pass;
+use super::pass::{Pass, Slopes, sum};
 use super::sequences::{Batch, Output, Sequence};
 use crate::error::{Error, Result};
 use crate::models::{Decoder, Parameter};
@@ -24,7 +24,7 @@ pub struct Trainer {
     device: Device,
     /// Loss and gradients since the last step.
     loss: f64,
-    gradients: Vec<Tensor<1>>,
+    gradients: Slopes,
 }
 
 /// What a step was like.
@@ -83,12 +83,21 @@ impl Trainer {
             first += count;
             (pass, slopes.clone().slice_dim(0, first - count..first))
         });
-        let backward = |(pass, slopes): (Pass, Tensor<1>)| pass.backward(&slopes);
-        for gradients in ops::side_by_side(passes.collect(), backward) {
-            self.gradients = match std::mem::take(&mut self.gradients) {
-                before if before.is_empty() => gradients,
-                before => before.into_iter().zip(gradients).map(|(sum, gradient)| sum + gradient).collect(),
-            };
+        let mut passes: Vec<(Pass, Tensor<1>)> = passes.collect();
+        if passes.len() == 1 {
+            passes.drain(..).for_each(|(pass, slopes)| pass.backward(&slopes, &mut self.gradients));
+        }
+        // Side by side each has gradients of its own.
+        let backward = |(pass, slopes): (Pass, Tensor<1>)| {
+            let mut gradients = Slopes::new();
+            pass.backward(&slopes, &mut gradients);
+            gradients
+        };
+        for gradients in ops::side_by_side(passes, backward) {
+            self.gradients.resize(gradients.len(), None);
+            for (all, own) in self.gradients.iter_mut().zip(gradients) {
+                *all = sum(all.take(), own);
+            }
         }
         Ok(())
     }
@@ -96,6 +105,9 @@ impl Trainer {
     /// Takes step `step` (from 0) down the gradients that were added. A loss or gradient that is not finite changes nothing.
     pub fn step(&mut self, step: u64) -> Result<StepResult> {
         let (loss, gradients) = (std::mem::take(&mut self.loss), std::mem::take(&mut self.gradients));
+        let whole =
+            |(gradient, parameter): (Option<Tensor<1>>, &Parameter)| gradient.unwrap_or_else(|| parameter.value.zeros_like());
+        let gradients: Vec<Tensor<1>> = gradients.into_iter().zip(self.model.parameters.trainable()).map(whole).collect();
         let diverged = |what: &str, value: f64| {
             Err(Error::Other(format!(
                 "the {what} became {value} at step {}; the last checkpoint is kept: lower learning_rate, or raise warmup_steps",

@@ -2,6 +2,7 @@
 
 use super::shape::{FLOAT, Shape};
 use super::texts::{Pieces, Texts};
+use crate::models::generate::CACHE;
 use crate::spec::{Optimisation, Optimizer};
 
 /// Sequences that inference runs at once, on every thread.
@@ -79,10 +80,15 @@ pub fn write(shape: &Shape, prompts: Texts, completions: Texts, threads: f64) ->
     let attended = prompts.mean + completions.mean / 2.0;
     let written = shape.forward(completions.tokens(), attended) + shape.head(completions.tokens());
     let [least, most] = DECODED_AT_ONCE;
-    let rows = if shape.weights <= SMALL { threads * (completions.count / GROUPS).ceil().clamp(least, most) } else { most };
+    let longest = prompts.longest + completions.longest;
+    let rows = if shape.weights <= SMALL {
+        threads * (completions.count / GROUPS).ceil().clamp(least, most)
+    } else {
+        (CACHE as f64 / (2.0 * longest * shape.cache())).floor().clamp(1.0, most)
+    };
     let rows = rows.min(completions.count);
     // Rows that end leave a cache of which the rest is copied.
-    let cache = 2.0 * rows * (prompts.longest + completions.longest) * shape.cache();
+    let cache = 2.0 * rows * longest * shape.cache();
     let logits = 2.0 * rows * shape.vocabulary * FLOAT;
     Load { tokens: prompts.tokens() + completions.tokens(), flops: read + written, memory: cache + logits }
 }
@@ -102,7 +108,8 @@ pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisati
     let [kept, taped] = if optimisation.gradient_checkpointing { [shape.layers, 1.0] } else { [0.0, shape.layers] };
     let tape = batch.run() / parts * shape.width * (kept + taped * TAPE);
     let again = if optimisation.gradient_checkpointing { forward } else { 0.0 };
-    let summed = if parts > 1.0 { 1.0 } else { 0.0 };
+    // One pass adds to the sum as it goes; several have gradients of their own.
+    let summed = if parts > 1.0 && shards > 1.0 { 1.0 } else { 0.0 };
     let own = shape.trained * (states(optimisation) + shards + summed);
     Load { tokens: batch.tokens(), flops: shape.training_factor() * forward + again, memory: FLOAT * (tape + logits + own) }
 }
