@@ -123,14 +123,20 @@ pub(crate) fn update_plain(step: Step, value: Tensor<1>, gradient: Tensor<1>, st
     }
 }
 
-/// The sum of the squares of all elements, in f64 over sums of a few thousand in f32.
-pub fn sum_of_squares(x: &Tensor<1>) -> f64 {
-    let sums = if is_on_cpu(x) && !x.device().is_autodiff() {
-        Tensor::<1>::from_dispatch(Dispatch::fused_square_sums(x.clone().into_dispatch()))
-    } else {
+/// The sum of the squares of all elements of some vectors, in f64 over sums in f32: of a few thousand on the CPU, of a vector each
+/// elsewhere, where the host waits for the device once.
+pub fn sum_of_squares(all: &[Tensor<1>]) -> f64 {
+    let sums = |x: &Tensor<1>| {
+        if is_on_cpu(x) && !x.device().is_autodiff() {
+            return Tensor::<1>::from_dispatch(Dispatch::fused_square_sums(x.clone().into_dispatch()));
+        }
         (x.clone() * x.clone()).sum()
     };
-    sums.into_data().iter::<f32>().map(f64::from).sum()
+    let host = |sums: Tensor<1>| sums.into_data().iter::<f32>().map(f64::from).sum::<f64>();
+    if all.iter().all(is_on_cpu) {
+        return all.iter().map(sums).map(host).sum();
+    }
+    host(Tensor::cat(all.iter().map(sums).collect(), 0))
 }
 
 /// Takes a tensor out of its place, so that no second handle keeps the backend from writing into it.
@@ -299,7 +305,7 @@ vectorised! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::numbers;
+    use super::super::testing::{numbers, plainly};
     use super::*;
     use burn::tensor::{Device, TensorData};
 
@@ -354,9 +360,11 @@ mod tests {
     fn squares_are_summed() {
         for count in [1, 15, 50_000] {
             let wanted: f64 = numbers(count, 3).into_iter().map(|x| f64::from(x).powi(2)).sum();
-            let got = sum_of_squares(&vector(count, 3));
+            let got = sum_of_squares(&[vector(count, 3)]);
+            let apart = plainly(|| sum_of_squares(&[vector(count, 3), vector(0, 1), vector(count, 3)]));
+            assert!((apart - 2.0 * got).abs() <= 1e-6 * got, "{apart} is not twice {got}");
             assert!((got - wanted).abs() < 1e-6 * wanted, "{count}: {got} is not {wanted}");
         }
-        assert!(sum_of_squares(&Tensor::from_floats([1.0, f32::NAN], &Device::flex())).is_nan());
+        assert!(sum_of_squares(&[Tensor::from_floats([1.0, f32::NAN], &Device::flex())]).is_nan());
     }
 }

@@ -32,7 +32,7 @@ pub fn learning_rate(settings: &Optimisation, step: u64, steps: u64) -> f64 {
 
 /// Euclidean norm over all gradients together, in f64.
 pub fn global_norm(gradients: &[Tensor<1>]) -> f64 {
-    gradients.iter().map(sum_of_squares).sum::<f64>().sqrt()
+    sum_of_squares(gradients).sqrt()
 }
 
 /// The factor of torch.nn.utils.clip_grad_norm_: min(1, max / (norm + 1e-6)).
