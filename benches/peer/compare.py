@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-# Width, blocks, heads, context, vocabulary, sequences, tokens: as in src/bench.rs.
+# Width, blocks, heads, context, vocabulary, sequences, tokens: as in src/bench/subject.rs.
 SIZES = {
     "bench-tiny": (128, 4, 4, 256, 2048, 32, 64),
     "gpt2-small": (768, 12, 12, 1024, 50257, 4, 128),

@@ -6,7 +6,6 @@ use crate::machine::peak_memory;
 use crate::methods::Dpo;
 use crate::ops;
 use crate::random::Stream;
-use crate::report::rows::TrainRow;
 use crate::spec::{Shuffle, TrainingSize};
 use crate::train::{
     Checkpoints, Example, Output, PreferenceData, PreferenceRun, Sequence, Trainer, completion_log_probs, train_preference,
@@ -104,8 +103,16 @@ pub fn losses(subject: &Subject, workload: &Workload, steps: u64, device: &Devic
     Ok(rows.into_iter().map(|row| row.loss).collect())
 }
 
-/// The mean length of a sequence, and what every step was like.
-fn run(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<(f64, Vec<TrainRow>)> {
+/// What a step was like.
+struct Step {
+    loss: f64,
+    /// Tokens of it and of all before it.
+    tokens: u64,
+    tokens_per_s: f64,
+}
+
+/// The mean length of a sequence, and every step.
+fn run(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<(f64, Vec<Step>)> {
     let mut data = workload.data();
     data.reference = Some(completion_log_probs(&subject.model, &data.sequences, device, |_| ()));
     let batch_pairs = workload.batch_pairs;
@@ -120,7 +127,8 @@ fn run(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> R
     };
     let (_, _, rows) = train_preference(&subject.model, None, &data, &run, device, &mut Checkpoints::none(), |_| ())?;
     let tokens = data.sequences.iter().map(Sequence::len).sum::<usize>() as f64 / data.sequences.len() as f64;
-    Ok((tokens, rows))
+    let rows = rows.into_iter().map(|row| Step { loss: row.loss, tokens: row.tokens, tokens_per_s: row.tokens_per_s });
+    Ok((tokens, rows.collect()))
 }
 
 /// Takes `steps` steps of DPO, going through the workload again and again.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct Bench {
-    /// A known size (bench-tiny, gpt2-small, tiny, small) or a folder in Hugging Face layout
+    /// A known size (bench-tiny, gpt2-small, gpt2-large, pythia-2.8b, tiny, mini, small) or a folder in Hugging Face layout
     #[arg(long, default_value = "bench-tiny", value_name = "SIZE|DIR")]
     model: String,
     /// Where tensors live

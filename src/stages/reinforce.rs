@@ -23,11 +23,15 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
         return Err(Error::Other(format!("{} does not learn from its own completions", method.name())));
     };
     let device = context.device.clone();
-    let reference = context.policy("reference")?;
+    let previous = if context.has("previous") { Some(context.policy("previous")?) } else { None };
+    // A policy of adapters has its reference's weights in it: they are not held twice.
+    let reference = match &previous {
+        Some(policy) if policy.decoder.adapters().is_some() => policy.with(policy.decoder.without_adapters()),
+        _ => context.policy("reference")?,
+    };
     let prompts = context.prompts("prompts")?;
-    let (start, before, tokens) = if context.has("previous") {
+    let (start, before, tokens) = if let Some(policy) = previous {
         let folder = context.input("previous")?;
-        let policy = context.policy("previous")?;
         let shape = vec![1, policy.decoder.config.width + 1];
         let mut heads = Parameters::load(&folder.join(VALUE_HEAD), &[(VALUE.to_owned(), shape)], &device)?;
         let head = heads.0.pop().ok_or_else(|| Error::Other("there is no value head".into()))?;

@@ -115,7 +115,12 @@ fn resident(reading: &Reading<'_>, made: &Contents) -> f64 {
         Work::RewardModel { training, .. } => {
             made.model.map_or(0.0, |shape| shape.weights) * if training.size.epochs > 1 { 2.0 } else { 1.0 }
         }
-        Work::Reinforce { .. } => made.model.map_or(0.0, |shape| shape.weights) + weights("reference") + weights("reward_model"),
+        Work::Reinforce { .. } => {
+            // A policy of adapters has its reference in it.
+            let adapted = made.model.is_some_and(|shape| shape.trained < shape.weights);
+            let reference = if adapted { 0.0 } else { weights("reference") };
+            made.model.map_or(0.0, |shape| shape.weights) + reference + weights("reward_model")
+        }
         Work::Samples { .. } | Work::Generate { .. } => 2.0 * weights("policy").max(weights("reference")),
         Work::Evaluate { .. } => {
             // A policy of adapters without them is its reference. The other models come one after another.
