@@ -9,8 +9,11 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// Lines of its log in which a worker says why it ended.
-const LAST_WORDS: usize = 8;
+/// Lines of a worker's log that are looked at when it has failed: the trace of a panic stands behind its message.
+const LAST_WORDS: usize = 400;
+/// What the driver of a GPU and the library above it say where its memory does not suffice.
+const OUT_OF_MEMORY: [&str; 5] =
+    ["out of memory", "out_of_memory", "out-of-memory", "out of device memory", "can't allocate buffer of size"];
 
 /// Exit code of a worker that moved a corrupt input aside.
 pub const CORRUPT_INPUT: i32 = 4;
@@ -118,7 +121,7 @@ fn is_out_of_memory(code: Option<i32>, said: &[String], system_killed: bool) -> 
     match code {
         // The report of an allocation that failed may itself lack the memory for its last lines.
         None => system_killed || (says("memory allocation of") && says("failed")),
-        Some(_) => says("out of memory") || says("out_of_memory"),
+        Some(_) => OUT_OF_MEMORY.into_iter().any(says),
     }
 }
 
@@ -145,6 +148,8 @@ mod tests {
         assert!(is(None, &[], true));
         assert!(is(Some(1), &["error: CUDA_ERROR_OUT_OF_MEMORY"], false));
         assert!(is(Some(101), &["panicked: Out of memory"], false));
+        assert!(is(Some(101), &["An out-of-memory error happened during launch", "   0: a frame"], false));
+        assert!(is(Some(101), &["out of device memory allocating 4096 bytes", "   0: a frame"], false));
         assert!(!is(None, &["goes on from the checkpoint after step 4"], false));
         assert!(!is(Some(1), &["error: cannot write: no space left"], true));
     }
