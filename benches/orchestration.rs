@@ -6,7 +6,7 @@
 //! is looked through in under 1 s, and a stage costs under 20 ms beyond the start of its process.
 
 use criterion::{Criterion, criterion_group};
-use dpo_lab::exec::{self, Interrupts, Local, Outcome, Progress, Schedule, Slots, Verbosity};
+use dpo_lab::exec::{self, Interrupts, Local, Memory, Outcome, Progress, Schedule, Slots, Verbosity};
 use dpo_lab::plan::{self, Plan, Stage, Work};
 use dpo_lab::resolve::{Fetch, resolve};
 use dpo_lab::spec;
@@ -101,7 +101,7 @@ fn starting(criterion: &mut Criterion) {
                 store: &store,
                 results: folder.path(),
                 slots: Slots::new(&["cpu".to_owned()], Some(1), 1),
-                memory: None,
+                memory: Memory::Together(None),
                 checkpoint_every: Duration::from_secs(600),
                 interrupts: &interrupts,
                 finished: &mut |_| (),

@@ -9,7 +9,7 @@ use super::study::{Prepared, Redo, redo, save_plan};
 use super::{Execution, StudyArguments, Voice};
 use crate::error::{Exit, Result};
 use crate::exec::slurm::Ended;
-use crate::exec::{self, Interrupts, Local, Outcome, Progress, Schedule, Slots, Verbosity};
+use crate::exec::{self, Interrupts, Local, Memory, Outcome, Progress, Schedule, Slots, Verbosity};
 use crate::machine::{self, device};
 use crate::plan::Stage;
 use crate::plan::cost::Ahead;
@@ -138,7 +138,7 @@ impl<'a> Executor<'a> {
                 let local = Local {
                     store,
                     results,
-                    memory: machine::available_memory(),
+                    memory: memory(&prepared.devices),
                     slots,
                     checkpoint_every: self.execution.checkpoint_minutes,
                     interrupts: self.interrupts,
@@ -189,6 +189,14 @@ impl<'a> Executor<'a> {
 }
 
 /// Says why stages failed; returns whether any did.
+/// What workers may take: of the machine together, or each of its GPU, of which the fullest counts.
+fn memory(devices: &[String]) -> Memory {
+    if devices.iter().any(|device| device == "cpu") {
+        return Memory::Together(machine::available_memory());
+    }
+    Memory::Each(devices.iter().filter_map(|device| device::memory(device)).map(|[_, free]| free).min())
+}
+
 fn tell_failures(schedule: &Schedule) -> bool {
     let mut any = false;
     for stage in schedule.stages() {

@@ -8,7 +8,7 @@ use super::study::{Prepared, prepare, reasons};
 use super::units::{bytes, fitted, short, time};
 use crate::error::{Exit, Result};
 use crate::exec::{self, Slots};
-use crate::machine::Machine;
+use crate::machine::{Machine, device};
 use crate::plan::cost::Ahead;
 use crate::resolve::Fetch;
 use crate::store::{Key, Store};
@@ -48,7 +48,9 @@ impl Plan {
         let share = |key: &Key| left.get(key).copied().unwrap_or(1.0);
         let forecast = Forecast::of(&prepared, reasons, &costs, &rates, ahead, share);
         let bills = bills(&prepared, &store, &prepared.wanted())?;
-        let memory = Machine::this().memory.map(|bytes| bytes as f64);
+        // Each GPU runs one stage; on the CPU all share what the machine has.
+        let gpu = prepared.devices.iter().filter_map(|device| device::memory(device)).map(|[all, _]| all).min();
+        let memory = gpu.or_else(|| Machine::this().memory).map(|bytes| bytes as f64);
         if self.json {
             let plan = serde_json::json!({
                 "study": prepared.study.name, "runs": prepared.selected, "stages": forecast.rows.iter().map(Row::json).collect::<Vec<_>>(),
@@ -69,7 +71,7 @@ impl Plan {
             totals.stages
         );
         if totals.stages > 0 {
-            print_totals(totals, memory);
+            print_totals(totals, memory, gpu.is_some());
         }
         bills.iter().for_each(|bill| say!("{}", bill.line()));
         if let Some(least) = resolvable(&prepared) {
@@ -128,7 +130,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn print_totals(totals: &Totals, memory: Option<f64>) {
+fn print_totals(totals: &Totals, memory: Option<f64>, on_gpu: bool) {
     say!("{} tokens, {} floating-point operations", short(totals.tokens), short(totals.flops));
     let (wall, work) = (time(totals.wall), time(totals.work));
     let jobs = totals.jobs;
@@ -140,13 +142,21 @@ fn print_totals(totals: &Totals, memory: Option<f64>) {
         say!("time unknown: some kinds of stages were never run here");
     }
     say!("{} of disk", bytes(totals.disk));
-    let needs =
-        format!("{} of memory for the largest stage, {} for {jobs} at once", bytes(totals.peak_memory), bytes(totals.at_once));
+    let largest = format!("{} of memory for the largest stage", bytes(totals.peak_memory));
+    let (needs, has) = match on_gpu {
+        true => (largest, "the GPU has"),
+        false => (format!("{largest}, {} for {jobs} at once", bytes(totals.at_once)), "this machine has"),
+    };
     match memory {
         Some(all) if totals.peak_memory > all => {
-            say!("warning: {needs}, and this machine has {}: lower batches, or raise gradient_accumulation_steps", bytes(all));
+            let all = bytes(all);
+            say!(
+                "warning: {needs}, and {has} {all}: lower batches, raise gradient_accumulation_steps, or set gradient_checkpointing"
+            );
         }
-        Some(all) if totals.at_once > all => say!("warning: {needs}, and this machine has {}: lower --jobs", bytes(all)),
+        Some(all) if totals.at_once > all && !on_gpu => {
+            say!("warning: {needs}, and this machine has {}: lower --jobs", bytes(all))
+        }
         Some(all) => say!("{needs}, of {}", bytes(all)),
         None => say!("{needs}"),
     }

@@ -8,6 +8,7 @@ use super::slots::Slots;
 use super::worker::{self, Ending, Launch};
 use crate::error::{Error, Result};
 use crate::plan::Stage;
+use crate::plan::cost::MOST_PARTS;
 use crate::store::{Key, State, Store};
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,8 +22,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const LOOK_ELSEWHERE: Duration = Duration::from_millis(200);
 /// How often a corrupt input is made again before that counts as a failure.
 const REPAIRS: usize = 3;
-/// Parts that a batch is cut into at most for want of memory.
-const MOST_PARTS: usize = 16;
 
 /// What the executor runs with.
 pub struct Local<'a> {
@@ -32,14 +31,23 @@ pub struct Local<'a> {
     pub results: &'a Path,
     /// Devices that stages may be placed on.
     pub slots: Slots,
-    /// Bytes of memory that workers may take together, where that is known.
-    pub memory: Option<u64>,
+    /// The memory that workers have.
+    pub memory: Memory,
     /// How often training stages keep a checkpoint.
     pub checkpoint_every: Duration,
     /// Ctrl-C.
     pub interrupts: &'a Interrupts,
     /// Called with every stage that was finished here or elsewhere.
     pub finished: &'a mut dyn FnMut(&Stage),
+}
+
+/// Bytes of memory that workers may take, where that is known.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory {
+    /// All of them together: the machine's.
+    Together(Option<u64>),
+    /// Each of them: a GPU's, which one has by itself.
+    Each(Option<u64>),
 }
 
 struct Worker {
@@ -135,7 +143,7 @@ impl Running<'_, '_> {
                 cost: self.schedule.cost(&stage.key),
                 threads: (super::cores() / beside.max(1)).max(1),
                 checkpoint_every: self.local.checkpoint_every,
-                parts: self.parts.get(&stage.key).copied().unwrap_or(1),
+                parts: self.parts_of(&stage),
             };
             let kills = worker::kills_for_memory();
             match worker::start(&stage, self.local.store, &launch) {
@@ -158,9 +166,29 @@ impl Running<'_, '_> {
     fn next(&self) -> Option<Stage> {
         let planned = |key: &Key| self.schedule.cost(key).map_or(0, |cost| cost.peak_memory);
         let taken: u64 = self.workers.keys().map(planned).sum();
-        let fits = |stage: &&Stage| self.local.memory.is_none_or(|memory| taken + planned(&stage.key) <= memory);
+        let fits = |stage: &&Stage| match self.local.memory {
+            Memory::Together(Some(memory)) => taken + planned(&stage.key) <= memory,
+            Memory::Together(None) | Memory::Each(_) => true,
+        };
         let fitting = self.schedule.ready().find(fits);
         fitting.or_else(|| self.schedule.ready().next().filter(|_| self.workers.is_empty())).cloned()
+    }
+
+    /// Parts of a stage's batches: as many as it takes to fit a GPU, or more once that did not suffice.
+    fn parts_of(&mut self, stage: &Stage) -> usize {
+        if let Some(parts) = self.parts.get(&stage.key) {
+            return *parts;
+        }
+        let (Memory::Each(Some(bytes)), Some(cost)) = (self.local.memory, self.schedule.cost(&stage.key)) else { return 1 };
+        let parts = if stage.work.trains() { cost.parts_within(bytes) } else { 1 };
+        if parts > 1 {
+            self.parts.insert(stage.key, parts);
+            self.progress.line(&format!(
+                "{}: to fit the GPU every batch is run in {parts} parts with gradient_checkpointing, which gives the same gradient but for rounding",
+                stage.label
+            ));
+        }
+        parts
     }
 
     /// Looks at how far workers are, and at what other runners have.

@@ -9,7 +9,7 @@ pub mod slurm;
 mod worker;
 
 pub use interrupts::Interrupts;
-pub use local::{Local, run};
+pub use local::{Local, Memory, run};
 pub use progress::{Progress, Verbosity};
 pub use schedule::{Outcome, Schedule};
 pub use slots::{Slots, devices};

@@ -53,6 +53,13 @@ pub fn describe(name: &str) -> Option<String> {
     Some(format!("{}, driver {}", gpu.name, cuda.driver.as_deref().unwrap_or("unknown")))
 }
 
+/// Bytes of memory of the GPU of this name, and how many of them nobody uses; nothing for the CPU.
+pub fn memory(name: &str) -> Option<[u64; 2]> {
+    let number = number(name).ok().flatten()?;
+    let cuda = Cuda::find();
+    cuda.usable().ok()?.get(number).map(|gpu| [gpu.memory, gpu.free])
+}
+
 /// A name that is none.
 pub fn unknown(name: &str) -> Error {
     let names = "cpu, cuda, cuda:1, or cuda:0,1";
@@ -82,6 +89,7 @@ fn check_gpu(number: usize) -> Result<()> {
 #[cfg(feature = "cuda")]
 fn on(number: usize) -> std::result::Result<Device, String> {
     use burn::tensor::Tensor;
+    keep_kernels();
     let device = Device::cuda(number);
     crate::guard::guarded(|| {
         let product = Tensor::<2>::ones([16, 16], &device).matmul(Tensor::ones([16, 16], &device));
@@ -90,6 +98,18 @@ fn on(number: usize) -> std::result::Result<Device, String> {
     })
     .map_err(|panic| format!("its kernels do not run ({panic})"))
     .and_then(|sum| if sum == 4096.0 { Ok(device) } else { Err(format!("a sum of 4096 ones is {sum} there")) })
+}
+
+/// Compiled kernels, and which of them are fastest, are kept in the user's cache folder: every stage is a process of its own, and
+/// would otherwise spend its first minutes on them.
+#[cfg(feature = "cuda")]
+fn keep_kernels() {
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.compilation.cache = true;
+    config.environment.path = CacheConfig::Global;
+    // False where something has read it already, which then holds.
+    CubeClRuntimeConfig::try_set(config);
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -45,8 +45,25 @@ pub struct Cost {
     pub weights: f64,
     /// The greatest memory of its worker, in bytes.
     pub peak_memory: u64,
+    /// Bytes of it that a training batch in twice as many parts takes half of.
+    #[serde(default)]
+    pub batch_memory: u64,
     /// Its artifact, in bytes.
     pub disk: u64,
+}
+
+/// Parts of a training batch, at most, for every one that the study says.
+pub const MOST_PARTS: usize = 16;
+
+impl Cost {
+    /// Parts for every one that the study says, a power of two, so that a stage fits so many bytes, as far as parts can make it fit.
+    pub fn parts_within(&self, bytes: u64) -> usize {
+        let rest = self.peak_memory.saturating_sub(self.batch_memory);
+        let fits = |parts: &usize| rest + self.batch_memory / *parts as u64 <= bytes;
+        let powers = || std::iter::successors(Some(1), |parts| Some(2 * parts)).take_while(|parts| *parts <= MOST_PARTS);
+        let least = if self.batch_memory == 0 { 1 } else { MOST_PARTS };
+        powers().find(fits).unwrap_or(least)
+    }
 }
 
 /// A stage as its worker reads it, with what it was planned to cost.
@@ -80,6 +97,7 @@ pub fn costs(stages: &[Stage], known: &Known, threads: usize) -> Vec<Cost> {
             flops: load.flops,
             weights: main.map_or(0.0, |shape| shape.weights),
             peak_memory: memory as u64,
+            batch_memory: load.batch as u64,
             disk: disk as u64,
         });
         contents.insert(&stage.key, made);
@@ -234,4 +252,20 @@ fn judge(reading: &Reading<'_>, one_each: bool, threads: f64) -> Load {
     let roles = reading.stage.inputs.keys().filter(|role| role.starts_with("judge_") || *role == "classifier");
     let models = roles.filter_map(|role| reading.input(role).model);
     models.fold(Load::default(), |load, shape| load.then(score(&shape, &both, Read::LogProbs, threads)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_cut_until_it_fits_as_far_as_that_helps() {
+        let cost = |peak_memory, batch_memory| Cost { peak_memory, batch_memory, ..Cost::default() };
+        assert_eq!(cost(100, 80).parts_within(100), 1);
+        assert_eq!(cost(100, 80).parts_within(60), 2);
+        assert_eq!(cost(100, 80).parts_within(59), 4);
+        // 20 of it are there however small the parts are.
+        assert_eq!(cost(100, 80).parts_within(10), MOST_PARTS);
+        assert_eq!(cost(100, 0).parts_within(10), 1);
+    }
 }

@@ -33,13 +33,15 @@ pub struct Load {
     pub flops: f64,
     /// Bytes beside those of models at rest.
     pub memory: f64,
+    /// Those of them that a batch of training in twice as many parts takes half of.
+    pub batch: f64,
 }
 
 impl Load {
     /// One after the other.
     pub fn then(self, next: Load) -> Self {
-        let memory = self.memory.max(next.memory);
-        Load { tokens: self.tokens + next.tokens, flops: self.flops + next.flops, memory }
+        let Load { memory, batch, .. } = if self.memory >= next.memory { self } else { next };
+        Load { tokens: self.tokens + next.tokens, flops: self.flops + next.flops, memory, batch }
     }
 
     /// So many times, one after another.
@@ -71,7 +73,7 @@ pub fn score(shape: &Shape, pieces: &Pieces, read: Read, threads: f64) -> Load {
     let flops = shape.forward(pieces.run(), pieces.length() / 2.0) + read.head(shape, pieces);
     let rows = (SCORED_AT_ONCE * threads).min(pieces.completions.count);
     let memory = rows * pieces.longest() * FLIGHT * shape.width * FLOAT;
-    Load { tokens: pieces.tokens(), flops, memory }
+    Load { tokens: pieces.tokens(), flops, memory, batch: 0.0 }
 }
 
 /// Writes `completions` after `prompts`, with keys and values of what was read and written kept.
@@ -90,7 +92,7 @@ pub fn write(shape: &Shape, prompts: Texts, completions: Texts, threads: f64) ->
     // Rows that end leave a cache of which the rest is copied.
     let cache = 2.0 * rows * longest * shape.cache();
     let logits = 2.0 * rows * shape.vocabulary * FLOAT;
-    Load { tokens: prompts.tokens() + completions.tokens(), flops: read + written, memory: cache + logits }
+    Load { tokens: prompts.tokens() + completions.tokens(), flops: read + written, memory: cache + logits, batch: 0.0 }
 }
 
 /// One step of training on a batch; memory is that of one of the `parts` into which the batch is cut, gradients and the optimiser's
@@ -111,7 +113,8 @@ pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisati
     // One pass adds to the sum as it goes; several have gradients of their own.
     let summed = if parts > 1.0 && shards > 1.0 { 1.0 } else { 0.0 };
     let own = shape.trained * (states(optimisation) + shards + summed);
-    Load { tokens: batch.tokens(), flops: shape.training_factor() * forward + again, memory: FLOAT * (tape + logits + own) }
+    let flops = shape.training_factor() * forward + again;
+    Load { tokens: batch.tokens(), flops, memory: FLOAT * (tape + logits + own), batch: FLOAT * (tape + logits) }
 }
 
 /// Numbers that an optimiser keeps of every weight.
