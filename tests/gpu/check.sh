@@ -17,6 +17,7 @@ device="${DEVICE:-cuda:0}"; python="${PYTHON:-python3}"; limit="${LIMIT:-540}"
 # Name, sequences, tokens, and what training needs to fit 80 GB.
 sizes="${SIZES:-gpt2-small:32:512: gpt2-large:16:512: pythia-2.8b:16:512:--gradient-checkpointing}"
 mkdir -p "$out"
+out="$(cd "$out" && pwd)"
 case "$binary" in
     *.zst) zstd -dqf "$binary" -o "$out/dpo-lab"; binary="$out/dpo-lab" ;;
     *.gz) gzip -dc "$binary" > "$out/dpo-lab"; binary="$out/dpo-lab" ;;
