@@ -45,7 +45,9 @@ pub fn generate(
     }
     let [least, most] = ROWS;
     let rows = prompts.len() * sampling.samples;
-    let fit = CACHE / (2 * model.config.cache_bytes_a_token() * (longest + sampling.max_new_tokens));
+    // A model without blocks keeps nothing.
+    let row = 2 * model.config.cache_bytes_a_token() * (longest + sampling.max_new_tokens);
+    let fit = CACHE / row.max(1);
     let rows = if model.is_small() { rows.div_ceil(GROUPS).clamp(least, most) } else { fit.clamp(1, most) };
     let groups = groups(&by_length, rows, sampling.samples);
     let mut drawn: Vec<Vec<Completion>> = vec![Vec::new(); prompts.len()];
@@ -193,6 +195,16 @@ mod tests {
     use crate::models::DecoderConfig;
     use crate::ops::testing::plainly;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_model_without_blocks_draws_too() {
+        let device = Device::flex();
+        let model = Decoder::new(DecoderConfig::gpt2(20, 8, 4, 0, 1), &mut Stream::new(0, 0, "generate test", 0), &device);
+        let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, max_new_tokens: 3, samples: 2 };
+        let stream = |_, sample| Stream::new(1, 0, "generate test", sample as u64);
+        let drawn = generate(&model, &[vec![1, 2]], &[], sampling, &device, stream, |_| ()).unwrap();
+        assert!(drawn[0].len() == 2 && drawn[0].iter().all(|completion| completion.tokens.len() == 3));
+    }
 
     #[test]
     fn what_is_drawn_on_a_device_is_what_is_drawn_on_the_host() {
