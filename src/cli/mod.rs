@@ -189,6 +189,7 @@ pub fn complain(error: &Error) {
 
 /// Runs what was typed.
 pub fn dispatch(cli: Cli) -> Result<Exit> {
+    crate::guard::shorten_panics();
     match cli.verb {
         Verb::Run(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),

@@ -55,8 +55,9 @@ pub struct Cuda {
     pub headers: Result<PathBuf, Missing>,
 }
 
-/// Headers that every kernel includes.
-const HEADERS: [&str; 2] = ["cuda_fp16.h", "cuda_bf16.h"];
+/// Headers that kernels include, each in `include` or, as since CUDA 13, in its folder `cccl`.
+const HEADERS: [&str; 7] =
+    ["cuda_fp16.h", "cuda_bf16.h", "cooperative_groups.h", "mma.h", "crt/mma.h", "nv/target", "cuda/barrier"];
 /// Where CUDA is looked for if CUDA_PATH does not say.
 const PLACES: [&str; 2] = ["/usr/local/cuda", "/opt/cuda"];
 /// What the kernel's module of the driver says of itself.
@@ -68,7 +69,9 @@ impl Cuda {
         let built = if cfg!(feature = "cuda") { Ok(()) } else { Err(not_built()) };
         let said = std::fs::read_to_string(DRIVER).unwrap_or_default();
         let set = std::env::var_os("CUDA_PATH").map(PathBuf::from);
-        Cuda { built, driver: driver(&said), gpus: libraries::gpus(), compiler: libraries::compiler(), headers: headers(set) }
+        let gpus = libraries::gpus();
+        let driver = driver(&said, gpus.is_ok());
+        Cuda { built, driver, gpus, compiler: libraries::compiler(), headers: headers(set) }
     }
 
     /// What is missing, in the order in which a person would see to it.
@@ -99,24 +102,28 @@ fn not_built() -> Missing {
     Missing::new("this build has no CUDA", "build with `cargo build --release --features cuda`")
 }
 
-/// The driver's version from what its kernel module says.
-fn driver(said: &str) -> Result<String, Missing> {
+/// The driver's version from what its kernel module says. Where a driver `answers` without a module of its own (Windows' subsystem for
+/// Linux, sandboxes that pass a GPU through), it is there, and of a version unknown.
+fn driver(said: &str, answers: bool) -> Result<String, Missing> {
     let line = said.lines().find(|line| line.starts_with("NVRM version:"));
     let version = line.and_then(|line| {
         line.split_whitespace().find(|word| word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
     });
     version
         .map(str::to_owned)
+        .or_else(|| answers.then(|| "of a version unknown".into()))
         .ok_or_else(|| Missing::new("no driver of NVIDIA is loaded", "install it, or start the container with its GPUs"))
 }
 
 /// The folder of CUDA's headers; `set` is what CUDA_PATH says.
 fn headers(set: Option<PathBuf>) -> Result<PathBuf, Missing> {
-    let remedy = "install CUDA's headers (for example the packages nvidia-cuda-runtime and nvidia-cuda-nvrtc of PyPI, or CUDA itself) \
-                  and set CUDA_PATH to the folder above `include`";
+    let remedy = "install CUDA's headers (for example the packages nvidia-cuda-runtime, nvidia-cuda-crt and nvidia-cuda-cccl of PyPI, \
+                  of NVRTC's version, or CUDA itself) and set CUDA_PATH to the folder above `include`";
     let given = set.is_some();
     let places = set.map_or_else(|| PLACES.map(PathBuf::from).to_vec(), |path| vec![path]);
-    let lacks = |include: &Path| HEADERS.into_iter().find(|name| !include.join(name).is_file());
+    let lacks = |include: &Path| {
+        HEADERS.into_iter().find(|name| !["", "cccl"].iter().any(|folder| include.join(folder).join(name).is_file()))
+    };
     let mut said = format!("there is no CUDA in {}", PLACES.join(" or "));
     for include in places.iter().map(|place| place.join("include")) {
         match lacks(&include) {
@@ -219,9 +226,14 @@ mod tests {
     fn the_drivers_version_is_read_from_either_kind_of_module() {
         let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (builder)  Sun Jul 27\nGCC version: x";
         let closed = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024";
-        assert_eq!(driver(open).unwrap(), "580.65.06");
-        assert_eq!(driver(closed).unwrap(), "535.183.01");
-        assert!(driver("").unwrap_err().to_string().contains("no driver"));
+        assert_eq!(driver(open, true).unwrap(), "580.65.06");
+        assert_eq!(driver(closed, false).unwrap(), "535.183.01");
+        assert!(driver("", false).unwrap_err().to_string().contains("no driver"));
+    }
+
+    #[test]
+    fn a_driver_that_answers_is_there_though_no_module_says_its_version() {
+        assert_eq!(driver("", true).unwrap(), "of a version unknown");
     }
 
     #[test]
@@ -233,7 +245,14 @@ mod tests {
         std::fs::create_dir(&include).unwrap();
         std::fs::write(include.join("cuda_fp16.h"), "").unwrap();
         assert!(find().unwrap_err().what.contains("cuda_bf16.h"));
-        std::fs::write(include.join("cuda_bf16.h"), "").unwrap();
+        // Where CUDA 13 has the last two.
+        for name in &HEADERS[1..] {
+            assert!(find().unwrap_err().what.contains(name));
+            let cccl = name.starts_with("cuda/") || name.starts_with("nv/");
+            let path = if cccl { include.join("cccl").join(name) } else { include.join(name) };
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
         assert_eq!(find().unwrap(), include);
     }
 
