@@ -3,6 +3,7 @@
 //! Both forms of GELU (Hendrycks and Gimpel 2016) cost one exponential an element: (1 + tanh(u)) / 2 = s(2 u) with the logistic
 //! function s, and erf by Abramowitz and Stegun's 7.1.26, to 1.5e-7. The gate is Shazeer's SwiGLU (2020).
 
+use super::formula::{self, Formula, Operand, kept, operand, tensor};
 use super::kernel::{
     Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, widened, worth_threads,
 };
@@ -12,6 +13,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, activation};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// What follows the product; the names in brackets are those of Hugging Face's configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,8 @@ impl Activation {
     pub(crate) fn plain(self, x: Tensor<2>) -> Tensor<2> {
         let (given, x) = (x.dtype(), widened(x));
         let result = match self {
-            Activation::GeluTanh => activation::gelu_approximate(x),
+            // As Burn's own, but for a power, which is not defined everywhere for negative numbers.
+            Activation::GeluTanh => (x.clone() * (tanh_of_gelu(x) + 1.0)).mul_scalar(0.5),
             Activation::Gelu => activation::gelu(x),
             Activation::Relu => activation::relu(x),
             Activation::SiluGate => {
@@ -48,6 +51,35 @@ impl Activation {
             }
         };
         result.cast(given)
+    }
+
+    /// The gradient of x `[rows, width]` from that of the result.
+    fn plain_slopes(self, x: Tensor<2>, gradient: Tensor<2>) -> Tensor<2> {
+        let given = x.dtype();
+        let (x, gradient) = (widened(x), widened(gradient));
+        let slopes = match self {
+            Activation::GeluTanh => {
+                let tanh = tanh_of_gelu(x.clone());
+                let inner = (x.clone() * x.clone()).mul_scalar(3.0 * CUBIC).add_scalar(1.0).mul_scalar(SQRT_2_OVER_PI);
+                let rest = x * (tanh.clone() * tanh.clone()).neg().add_scalar(1.0) * inner;
+                gradient * (tanh.add_scalar(1.0) + rest).mul_scalar(0.5)
+            }
+            Activation::Gelu => {
+                let density = (x.clone() * x.clone()).mul_scalar(-0.5).exp().mul_scalar(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 / 2.0);
+                let below = x.clone().mul_scalar(FRAC_1_SQRT_2).erf().add_scalar(1.0).mul_scalar(0.5);
+                gradient * (below + x * density)
+            }
+            Activation::Relu => gradient.mask_fill(x.lower_equal_elem(0.0), 0.0),
+            Activation::SiluGate => {
+                let parts = x.chunk(2, 1);
+                let (gate, up) = (parts[0].clone(), parts[1].clone());
+                let share = activation::sigmoid(gate.clone());
+                let to_up = gradient.clone() * gate.clone() * share.clone();
+                let slope = gate * (share.clone().neg().add_scalar(1.0)) + 1.0;
+                Tensor::cat(vec![gradient * up * share * slope, to_up], 1)
+            }
+        };
+        slopes.cast(given)
     }
 
     /// Adds a bias to rows of x, and writes what follows.
@@ -75,9 +107,18 @@ impl Activation {
 /// something is added in between. Its numbers are the same, to the bit.
 pub fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     if !is_on_cpu(&x) {
-        return activation.plain(x);
+        return formula::of_one(Activate(activation), x);
     }
     Tensor::from_dispatch(Dispatch::fused_activation(x.into_dispatch(), activation))
+}
+
+/// sqrt(2 / pi)
+const SQRT_2_OVER_PI: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+
+/// tanh(sqrt(2 / pi) (x + 0.044715 x^3))
+fn tanh_of_gelu(x: Tensor<2>) -> Tensor<2> {
+    let cube = x.clone() * x.clone() * x.clone();
+    (x + cube.mul_scalar(CUBIC)).mul_scalar(SQRT_2_OVER_PI).tanh()
 }
 
 /// An activation as one operation.
@@ -100,6 +141,17 @@ impl<C: CheckpointStrategy> FusedActivation for Autodiff<Flex, C> {
 
 #[derive(Clone, Debug)]
 struct Activate(Activation);
+
+impl Formula<1> for Activate {
+    fn value(&self, [x]: [Operand; 1]) -> Operand {
+        operand(self.0.plain(tensor(x)))
+    }
+
+    fn derivative(&self, inputs: Vec<Operand>, gradient: Operand, _: [bool; 1]) -> [Option<Operand>; 1] {
+        let [x] = kept(inputs);
+        [Some(operand(self.0.plain_slopes(tensor(x), tensor(gradient))))]
+    }
+}
 
 /// Rows of a chunk.
 const CHUNK: usize = 64;

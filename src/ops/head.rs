@@ -4,6 +4,7 @@
 //! With g the gradient of a log-prob, that of its logits is g (onehot(token) - softmax(logits)). A part of the vocabulary has
 //! its own rows of the embedding's gradient, and every embedding is read once for all rows.
 
+use super::formula::{self, Formula, Operand, kept, operand, tensor};
 use super::kernel::{
     Kernel, contiguous, floats, for_chunk_pairs, for_each, is_on_cpu, new, record, sizes, widened, worth_threads,
 };
@@ -13,7 +14,8 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use std::sync::Arc;
 
 /// Logits `[rows, vocabulary]` of hidden states `[rows, width]` under an embedding matrix `[vocabulary, width]`, computed in what the
@@ -35,12 +37,10 @@ pub struct Prediction {
 }
 
 /// log p of each predicted token, `[predictions]`, for hidden states `[rows, width]` and an embedding matrix `[vocabulary, width]`.
-/// Without gradients `[predictions, vocabulary]` is never held whole; on the CPU not with gradients either. A row may predict several
-/// tokens.
+/// `[predictions, vocabulary]` is never held whole. A row may predict several tokens.
 pub fn token_log_probs(hidden: Tensor<2>, embedding: Tensor<2>, predictions: &[Prediction]) -> Tensor<1> {
     if !is_on_cpu(&hidden) || !is_on_cpu(&embedding) {
-        let some = |some: &[Prediction]| token_log_probs_plain(hidden.clone(), embedding.clone(), some);
-        return in_parts(predictions, some);
+        return formula::of_two(TokenLogProbs { predictions: predictions.to_vec() }, hidden, embedding);
     }
     let (hidden, embedding) = (hidden.into_dispatch(), embedding.into_dispatch());
     Tensor::from_dispatch(Dispatch::fused_token_log_probs(hidden, embedding, predictions.to_vec()))
@@ -48,13 +48,18 @@ pub fn token_log_probs(hidden: Tensor<2>, embedding: Tensor<2>, predictions: &[P
 
 /// [`token_log_probs`] of Burn's own operations.
 pub(crate) fn token_log_probs_plain(hidden: Tensor<2>, embedding: Tensor<2>, predictions: &[Prediction]) -> Tensor<1> {
-    let indices = |index: fn(&Prediction) -> i32| -> Tensor<1, Int> {
-        let values: Vec<i32> = predictions.iter().map(index).collect();
-        Tensor::from_data(TensorData::new(values, [predictions.len()]), &hidden.device())
-    };
-    let (rows, tokens) = (indices(|one| one.row as i32), indices(|one| one.token as i32));
+    let [rows, tokens] = rows_and_tokens(predictions, &hidden.device());
     let log_probs = log_softmax(head_logits(hidden.select(0, rows), embedding), 1);
     log_probs.gather(1, tokens.unsqueeze_dim(1)).squeeze_dim(1)
+}
+
+/// Where predictions read, and what.
+fn rows_and_tokens(predictions: &[Prediction], device: &Device) -> [Tensor<1, Int>; 2] {
+    let indices = |index: fn(&Prediction) -> i32| {
+        let values: Vec<i32> = predictions.iter().map(index).collect();
+        Tensor::from_data(TensorData::new(values, [predictions.len()]), device)
+    };
+    [indices(|one| one.row as i32), indices(|one| one.token as i32)]
 }
 
 /// What `of` makes of [`HELD`] predictions at a time, one after another.
@@ -94,6 +99,41 @@ impl<C: CheckpointStrategy> FusedHead for Autodiff<Flex, C> {
 #[derive(Debug)]
 struct TokenLogProbs {
     predictions: Vec<Prediction>,
+}
+
+impl Formula<2> for TokenLogProbs {
+    fn value(&self, [hidden, embedding]: [Operand; 2]) -> Operand {
+        let (hidden, embedding) = (tensor::<2>(hidden), tensor::<2>(embedding));
+        operand(in_parts(&self.predictions, |some| token_log_probs_plain(hidden.clone(), embedding.clone(), some)))
+    }
+
+    fn derivative(&self, inputs: Vec<Operand>, gradient: Operand, wanted: [bool; 2]) -> [Option<Operand>; 2] {
+        let [hidden, embedding] = kept(inputs);
+        let (hidden, embedding, gradient) = (tensor::<2>(hidden), tensor::<2>(embedding), tensor::<1>(gradient));
+        let (device, computed) = (hidden.device(), embedding.dtype());
+        let [vocabulary, _] = embedding.dims();
+        let words: Tensor<2, Int> = Tensor::arange(0..vocabulary as i64, &device).unsqueeze();
+        let mut to_hidden = hidden.zeros_like();
+        // Summed in what the hidden states are in, which may have more digits.
+        let mut to_embedding: Option<Tensor<2>> = None;
+        for (index, some) in self.predictions.chunks(HELD).enumerate() {
+            let [rows, tokens] = rows_and_tokens(some, &device);
+            let states = hidden.clone().select(0, rows.clone());
+            let shares = softmax(head_logits(states.clone(), embedding.clone()), 1);
+            let own =
+                gradient.clone().slice_dim(0, index * HELD..index * HELD + some.len()).unsqueeze_dim::<2>(1).cast(shares.dtype());
+            let is_token = words.clone().equal(tokens.unsqueeze_dim::<2>(1)).float().cast(shares.dtype());
+            let slopes = ((is_token - shares) * own).cast(computed);
+            if wanted[1] {
+                let more = slopes.clone().transpose().matmul(states.cast(computed)).cast(hidden.dtype());
+                to_embedding = Some(to_embedding.map_or(more.clone(), |sum| sum + more));
+            }
+            let to_states = slopes.matmul(embedding.clone()).cast(hidden.dtype());
+            to_hidden = to_hidden.select_assign(0, rows, to_states, IndexingUpdateOp::Add);
+        }
+        let to_embedding = wanted[1].then(|| to_embedding.unwrap_or_else(|| embedding.zeros_like()).cast(computed));
+        [Some(operand(to_hidden)), to_embedding.map(operand)]
+    }
 }
 
 /// Words of the vocabulary whose logits are made at once.
@@ -294,7 +334,9 @@ mod tests {
 
     #[test]
     fn fused_is_plain() {
-        for sizes in [[1, 1, 1], [3, 5, 7], [130, 16, 50], [70, 9, 2049], [600, 64, 300], [20, 3, 9001], [600, 5, 2100]] {
+        for sizes in
+            [[1, 1, 1], [3, 5, 7], [130, 16, 50], [70, 9, 2049], [600, 64, 300], [20, 3, 9001], [600, 5, 2100], [2900, 3, 11]]
+        {
             let [rows, width, vocabulary] = sizes;
             let case = Case::new(&[&[rows, width], &[vocabulary, width]], 0.7);
             case.agrees(run(token_log_probs, sizes), run(token_log_probs_plain, sizes));

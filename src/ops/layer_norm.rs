@@ -3,6 +3,7 @@
 //! With z = (x - mean) / deviation and d = g gain, the backward is dx = (d - mean(d) - z mean(d z)) / deviation,
 //! dgain = sum of g z, dbias = sum of g over rows.
 
+use super::formula::{self, Formula, Operand, kept, operand, tensor};
 use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, is_on_cpu, new, record, sizes, worth_threads, writable};
 use super::simd::{multiply_add, total, total_of_two, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -14,7 +15,7 @@ use burn::tensor::Tensor;
 /// (x - mean) / sqrt(var + epsilon) * gain + bias over the last axis of x `[rows, width]`; gain and bias are `[width]`.
 pub fn layer_norm(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<2> {
     if !is_on_cpu(&x) {
-        return layer_norm_plain(x, gain, bias, epsilon);
+        return formula::of_three(LayerNorm { epsilon: epsilon as f32 }, x, gain, bias);
     }
     let [x, gain, bias] = [x.into_dispatch(), gain.into_dispatch(), bias.into_dispatch()];
     Tensor::from_dispatch(Dispatch::fused_layer_norm(x, gain, bias, epsilon))
@@ -58,6 +59,25 @@ impl<C: CheckpointStrategy> FusedLayerNorm for Autodiff<Flex, C> {
 #[derive(Clone, Debug)]
 struct LayerNorm {
     epsilon: f32,
+}
+
+impl Formula<3> for LayerNorm {
+    fn value(&self, [x, gain, bias]: [Operand; 3]) -> Operand {
+        operand(layer_norm_plain(tensor(x), tensor(gain), tensor(bias), f64::from(self.epsilon)))
+    }
+
+    fn derivative(&self, inputs: Vec<Operand>, gradient: Operand, wanted: [bool; 3]) -> [Option<Operand>; 3] {
+        let [x, gain, _] = kept(inputs);
+        let (x, gain, gradient) = (tensor::<2>(x), tensor::<1>(gain), tensor::<2>(gradient));
+        let centred = x.clone() - x.mean_dim(1);
+        let deviation = (centred.clone() * centred.clone()).mean_dim(1).add_scalar(self.epsilon).sqrt();
+        let z = centred / deviation.clone();
+        let to_gain = wanted[1].then(|| operand((gradient.clone() * z.clone()).sum_dim(0).squeeze_dim::<1>(0)));
+        let to_bias = wanted[2].then(|| operand(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
+        let d = gradient * gain.unsqueeze();
+        let (mean, along) = (d.clone().mean_dim(1), (d.clone() * z.clone()).mean_dim(1));
+        [Some(operand((d - mean - z * along) / deviation)), to_gain, to_bias]
+    }
 }
 
 /// Rows of a chunk, whose gradients of gain and bias are summed on their own.

@@ -2,7 +2,7 @@
 //!
 //! With g the gradient of x W + b, the backward is dx = g W^T, dW = x^T g, db = the sum of g's rows.
 
-use super::activation::Activation;
+use super::activation::{Activation, activate};
 use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, for_chunks, is_on_cpu, new, record, sizes, worth_threads};
 use super::product::{Matrix, add_product, product};
 use super::simd::vectorised;
@@ -33,7 +33,7 @@ pub fn linear_onto(residual: Tensor<2>, x: Tensor<2>, weight: Tensor<2>, bias: T
 /// activation(x W + b), `[rows, out]`, or half as wide for a gate.
 pub fn linear_then(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, activation: Activation) -> Tensor<2> {
     if !is_on_cpu(&x) || !is_on_cpu(&weight) {
-        return activation.plain(linear_plain(x, weight, bias));
+        return activate(linear_plain(x, weight, bias), activation);
     }
     let [x, weight, bias] = [x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
     Tensor::from_dispatch(Dispatch::fused_linear_then(x, weight, bias, activation))

@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod divergence;
 mod embedding;
+mod formula;
 mod head;
 mod kernel;
 mod layer_norm;

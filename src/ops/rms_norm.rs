@@ -2,6 +2,7 @@
 //!
 //! With z = x / rms and d = g gain, the backward is dx = (d - z mean(d z)) / rms, dgain = sum of g z over rows.
 
+use super::formula::{self, Formula, Operand, kept, operand, tensor};
 use super::kernel::{Kernel, contiguous, floats, for_chunk_pairs, is_on_cpu, new, record, sizes, worth_threads, writable};
 use super::simd::{multiply_add, total, total_of_two, vectorised};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -13,7 +14,7 @@ use burn::tensor::Tensor;
 /// x / sqrt(mean(x^2) + epsilon) * gain over the last axis of x `[rows, width]`; gain is `[width]`.
 pub fn rms_norm(x: Tensor<2>, gain: Tensor<1>, epsilon: f64) -> Tensor<2> {
     if !is_on_cpu(&x) {
-        return rms_norm_plain(x, gain, epsilon);
+        return formula::of_two(RmsNorm { epsilon: epsilon as f32 }, x, gain);
     }
     Tensor::from_dispatch(Dispatch::fused_rms_norm(x.into_dispatch(), gain.into_dispatch(), epsilon))
 }
@@ -45,6 +46,23 @@ impl<C: CheckpointStrategy> FusedRmsNorm for Autodiff<Flex, C> {
 #[derive(Clone, Debug)]
 struct RmsNorm {
     epsilon: f32,
+}
+
+impl Formula<2> for RmsNorm {
+    fn value(&self, [x, gain]: [Operand; 2]) -> Operand {
+        operand(rms_norm_plain(tensor(x), tensor(gain), f64::from(self.epsilon)))
+    }
+
+    fn derivative(&self, inputs: Vec<Operand>, gradient: Operand, wanted: [bool; 2]) -> [Option<Operand>; 2] {
+        let [x, gain] = kept(inputs);
+        let (x, gain, gradient) = (tensor::<2>(x), tensor::<1>(gain), tensor::<2>(gradient));
+        let rms = (x.clone() * x.clone()).mean_dim(1).add_scalar(self.epsilon).sqrt();
+        let z = x / rms.clone();
+        let to_gain = wanted[1].then(|| operand((gradient.clone() * z.clone()).sum_dim(0).squeeze_dim::<1>(0)));
+        let d = gradient * gain.unsqueeze();
+        let along = (d.clone() * z.clone()).mean_dim(1);
+        [Some(operand((d - z * along) / rms)), to_gain]
+    }
 }
 
 /// Rows of a chunk, whose gradient of the gain is summed on its own.

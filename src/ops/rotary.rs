@@ -4,6 +4,7 @@
 //! gradients the other way.
 
 use super::attention::Heads;
+use super::formula::{self, Formula, Operand, operand, tensor};
 use super::kernel::{Kernel, for_chunks, is_on_cpu, record, sizes, widened, worth_threads, writable};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -85,13 +86,19 @@ impl Rotary {
 /// Turns queries and keys of `qkv` `[tokens, (queries + 2 keys) head]` by each token's position.
 pub fn rotary(qkv: Tensor<2>, positions: &[usize], heads: Heads, rotary: &Rotary) -> Tensor<2> {
     if !is_on_cpu(&qkv) {
-        return rotary_plain(qkv, positions, heads, rotary);
+        return formula::of_one(Turn { positions: positions.to_vec(), heads, rotary: rotary.clone() }, qkv);
     }
     Tensor::from_dispatch(Dispatch::fused_rotary(qkv.into_dispatch(), positions.to_vec(), heads, rotary.clone()))
 }
 
 /// [`rotary`] of Burn's own operations.
+#[cfg(test)]
 pub(crate) fn rotary_plain(qkv: Tensor<2>, positions: &[usize], heads: Heads, rotary: &Rotary) -> Tensor<2> {
+    turned(qkv, positions, heads, rotary, false)
+}
+
+/// Turned by the positions' angles, or back.
+fn turned(qkv: Tensor<2>, positions: &[usize], heads: Heads, rotary: &Rotary, back: bool) -> Tensor<2> {
     let ([tokens, packed], device, given) = (qkv.dims(), qkv.device(), qkv.dtype());
     let (turned, head, pairs) = (heads.queries + heads.keys, heads.head(packed), rotary.frequencies.len());
     let rows: Tensor<3> = qkv.reshape([tokens, packed / head, head]);
@@ -100,7 +107,11 @@ pub(crate) fn rotary_plain(qkv: Tensor<2>, positions: &[usize], heads: Heads, ro
     let known = 1 + positions.iter().copied().max().unwrap_or(0);
     let places = TensorData::new(positions.iter().map(|position| *position as i32).collect(), [tokens]);
     let places: Tensor<1, Int> = Tensor::from_data(places, &device);
-    let [cosines, sines] = rotary.tables(known).map(|table| {
+    let [cosines, mut sines] = rotary.tables(known);
+    if back {
+        sines.iter_mut().for_each(|sine| *sine = -*sine);
+    }
+    let [cosines, sines] = [cosines, sines].map(|table| {
         let table = Tensor::<2>::from_data(TensorData::new(table, [known, pairs]), &device).cast(ends.dtype());
         table.select(0, places.clone()).unsqueeze_dim::<3>(1)
     });
@@ -148,6 +159,20 @@ struct Turn {
     positions: Vec<usize>,
     heads: Heads,
     rotary: Rotary,
+}
+
+impl Formula<1> for Turn {
+    fn value(&self, [qkv]: [Operand; 1]) -> Operand {
+        operand(turned(tensor(qkv), &self.positions, self.heads, &self.rotary, false))
+    }
+
+    fn keep(&self, _: [Operand; 1]) -> Vec<Operand> {
+        Vec::new()
+    }
+
+    fn derivative(&self, _: Vec<Operand>, gradient: Operand, _: [bool; 1]) -> [Option<Operand>; 1] {
+        [Some(operand(turned(tensor(gradient), &self.positions, self.heads, &self.rotary, true)))]
+    }
 }
 
 /// Rows of a chunk.

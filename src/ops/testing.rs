@@ -74,29 +74,38 @@ impl Case {
         host(&operation(&inputs))
     }
 
-    /// Two operations have the same outputs and gradients.
+    /// Two operations have the same outputs and gradients, the first by its kernel and by its [`Formula`](super::formula::Formula).
     pub(crate) fn agrees(&self, fused: impl Fn(&[Tensor<1>]) -> Tensor<1>, plain: impl Fn(&[Tensor<1>]) -> Tensor<1>) {
-        let (got, gradients) = self.run(&fused);
         let (wanted, wanted_gradients) = self.run(&plain);
-        close(&got, &wanted, 1e-5, "output");
-        for (index, (got, wanted)) in gradients.iter().zip(&wanted_gradients).enumerate() {
-            close(got, wanted, 1e-4, &format!("gradient of input {index}"));
-        }
-        assert_eq!(self.outside_the_tape(&fused), got, "with and without a tape");
+        let check = |how: &str| {
+            let (got, gradients) = self.run(&fused);
+            close(&got, &wanted, 1e-5, &format!("output of the {how}"));
+            for (index, (got, wanted)) in gradients.iter().zip(&wanted_gradients).enumerate() {
+                close(got, wanted, 1e-4, &format!("gradient of input {index} of the {how}"));
+            }
+            assert_eq!(self.outside_the_tape(&fused), got, "with and without a tape, by the {how}");
+        };
+        check("kernel");
+        plainly(|| check("formula"));
     }
 
     /// The same for huge or tiny inputs, where errors are those of the greatest number involved.
     pub(crate) fn agrees_in_scale(&self, fused: impl Fn(&[Tensor<1>]) -> Tensor<1>, plain: impl Fn(&[Tensor<1>]) -> Tensor<1>) {
-        let ((got, gradients), (wanted, wanted_gradients)) = (self.run(&fused), self.run(&plain));
+        let (wanted, wanted_gradients) = self.run(&plain);
         let alike = |got: &[f32], wanted: &[f32], what: &str| {
             let most = wanted.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
             let of_most = |values: &[f32]| values.iter().map(|x| x / most).collect::<Vec<_>>();
             close(&of_most(got), &of_most(wanted), 1e-4, what);
         };
-        alike(&got, &wanted, "output");
-        for (index, (got, wanted)) in gradients.iter().zip(&wanted_gradients).enumerate() {
-            alike(got, wanted, &format!("gradient of input {index}"));
-        }
+        let check = |how: &str| {
+            let (got, gradients) = self.run(&fused);
+            alike(&got, &wanted, &format!("output of the {how}"));
+            for (index, (got, wanted)) in gradients.iter().zip(&wanted_gradients).enumerate() {
+                alike(got, wanted, &format!("gradient of input {index} of the {how}"));
+            }
+        };
+        check("kernel");
+        plainly(|| check("formula"));
     }
 
     /// The gradients are those of central differences in f64, where an operation is the plain one.

@@ -68,56 +68,62 @@ pub struct Step {
     pub scale: f64,
 }
 
-/// A weight after a step. `states` has [`Rule::states`] vectors.
-pub fn update(step: Step, value: Tensor<1>, gradient: Tensor<1>, states: &mut [&mut Tensor<1>]) -> Tensor<1> {
-    assert_eq!(states.len(), step.rule.states(), "the number of states of {:?}", step.rule);
+/// A weight and its [`Rule::states`] vectors of state after a step. What nothing else holds is written into.
+pub fn update(step: Step, value: Tensor<1>, gradient: Tensor<1>, states: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
+    let count = step.rule.states();
+    assert_eq!(states.len(), count, "the number of states of {:?}", step.rule);
     if !is_on_cpu(&value) || value.device().is_autodiff() {
         return update_plain(step, value, gradient, states);
     }
     let device = value.device();
-    let mut taken = states.iter_mut().map(|state| take(state).into_dispatch());
+    let mut states = states.into_iter().map(Tensor::into_dispatch);
     // What a rule does not have is one number that nothing reads.
-    let mut state = || taken.next().unwrap_or_else(|| Tensor::<1>::zeros([1], &device).into_dispatch());
+    let mut state = || states.next().unwrap_or_else(|| Tensor::<1>::zeros([1], &device).into_dispatch());
     let (first, second) = (state(), state());
     let (value, first, second) = Dispatch::fused_update(value.into_dispatch(), gradient.into_dispatch(), first, second, step);
-    for (state, new) in states.iter_mut().zip([first, second]) {
-        **state = Tensor::from_dispatch(new);
-    }
-    Tensor::from_dispatch(value)
+    (Tensor::from_dispatch(value), [first, second].into_iter().take(count).map(Tensor::from_dispatch).collect())
 }
 
 /// [`update`] of Burn's own operations.
-pub(crate) fn update_plain(step: Step, value: Tensor<1>, gradient: Tensor<1>, states: &mut [&mut Tensor<1>]) -> Tensor<1> {
+pub(crate) fn update_plain(
+    step: Step,
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    states: Vec<Tensor<1>>,
+) -> (Tensor<1>, Vec<Tensor<1>>) {
     let Step { rule, rate, scale } = step;
     let gradient = gradient.mul_scalar(scale);
-    let decayed = |gradient: Tensor<1>, decay: f64| gradient + value.clone().mul_scalar(decay);
-    let average = |state: &mut Tensor<1>, share: f64, new: Tensor<1>| {
-        *state = take(state).mul_scalar(share) + new.mul_scalar(1.0 - share);
-        state.clone()
-    };
-    let with_momentum = |state: Option<&mut &mut Tensor<1>>, momentum: f64, direction: Tensor<1>| match state {
-        Some(state) => {
-            **state = take(state).mul_scalar(momentum) + direction;
-            state.clone()
-        }
-        None => direction,
-    };
-    match (rule, states) {
-        (Rule::Rmsprop { smoothing, epsilon, momentum, weight_decay }, [variance, momenta @ ..]) => {
+    let decayed =
+        |gradient: Tensor<1>, decay: f64| if decay == 0.0 { gradient } else { gradient + value.clone().mul_scalar(decay) };
+    let average = |state: Tensor<1>, share: f64, new: Tensor<1>| state.mul_scalar(share) + new.mul_scalar(1.0 - share);
+    let mut states = states.into_iter();
+    match (rule, states.next(), states.next()) {
+        (Rule::Rmsprop { smoothing, epsilon, momentum, weight_decay }, Some(variance), momenta) => {
             let gradient = decayed(gradient, weight_decay);
             let variance = average(variance, smoothing, gradient.clone() * gradient.clone());
-            let direction = gradient / variance.sqrt().add_scalar(epsilon);
-            value - with_momentum(momenta.first_mut(), momentum, direction).mul_scalar(rate)
+            let direction = gradient / variance.clone().sqrt().add_scalar(epsilon);
+            match momenta {
+                None => (value - direction.mul_scalar(rate), vec![variance]),
+                Some(momenta) => {
+                    let momenta = momenta.mul_scalar(momentum) + direction;
+                    (value - momenta.clone().mul_scalar(rate), vec![variance, momenta])
+                }
+            }
         }
-        (Rule::Adamw { beta1, beta2, bias1, bias2, epsilon, weight_decay }, [mean, variance]) => {
+        (Rule::Adamw { beta1, beta2, bias1, bias2, epsilon, weight_decay }, Some(mean), Some(variance)) => {
             let mean = average(mean, beta1, gradient.clone());
             let variance = average(variance, beta2, gradient.clone() * gradient);
-            let scale = variance.sqrt().div_scalar(bias2.sqrt()).add_scalar(epsilon);
-            value.mul_scalar(1.0 - rate * weight_decay) - mean.div(scale).mul_scalar(rate / bias1)
+            let scale = variance.clone().sqrt().div_scalar(bias2.sqrt()).add_scalar(epsilon);
+            let value = value.mul_scalar(1.0 - rate * weight_decay) - mean.clone().div(scale).mul_scalar(rate / bias1);
+            (value, vec![mean, variance])
         }
-        (Rule::Sgd { momentum, weight_decay }, momenta) => {
+        (Rule::Sgd { weight_decay, .. }, None, _) => {
             let gradient = decayed(gradient, weight_decay);
-            value - with_momentum(momenta.first_mut(), momentum, gradient).mul_scalar(rate)
+            (value - gradient.mul_scalar(rate), Vec::new())
+        }
+        (Rule::Sgd { momentum, weight_decay }, Some(momenta), _) => {
+            let momenta = momenta.mul_scalar(momentum) + decayed(gradient, weight_decay);
+            (value - momenta.clone().mul_scalar(rate), vec![momenta])
         }
         _ => unreachable!("`update` checks the number of states"),
     }
@@ -137,12 +143,6 @@ pub fn sum_of_squares(all: &[Tensor<1>]) -> f64 {
         return all.iter().map(sums).map(host).sum();
     }
     host(Tensor::cat(all.iter().map(sums).collect(), 0))
-}
-
-/// Takes a tensor out of its place, so that no second handle keeps the backend from writing into it.
-fn take(place: &mut Tensor<1>) -> Tensor<1> {
-    let device = place.device();
-    std::mem::replace(place, Tensor::zeros([1], &device))
 }
 
 /// An optimiser's step, and sums of squares of chunks, without gradients.
@@ -321,15 +321,14 @@ mod tests {
         Tensor::from_data(TensorData::new(numbers(count, seed), [count]), &Device::flex())
     }
 
-    type Update = fn(Step, Tensor<1>, Tensor<1>, &mut [&mut Tensor<1>]) -> Tensor<1>;
+    type Update = fn(Step, Tensor<1>, Tensor<1>, Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>);
 
     /// The weight and its states after three steps.
     fn steps(update: Update, rule: Rule, count: usize) -> Vec<Tensor<1>> {
         let mut value = vector(count, 1);
         let mut states: Vec<Tensor<1>> = (0..rule.states()).map(|_| Tensor::zeros([count], &Device::flex())).collect();
         for step in 0..3 {
-            let mut states: Vec<&mut Tensor<1>> = states.iter_mut().collect();
-            value = update(Step { rule, rate: 0.1, scale: 0.5 }, value, vector(count, 2 + step), &mut states);
+            (value, states) = update(Step { rule, rate: 0.1, scale: 0.5 }, value, vector(count, 2 + step), states);
         }
         states.insert(0, value);
         states
@@ -351,7 +350,7 @@ mod tests {
     fn another_handle_keeps_its_values() {
         let value = vector(20, 1);
         let before: Vec<f32> = value.to_data().iter::<f32>().collect();
-        let after = update(Step { rule: RULES[3], rate: 0.1, scale: 1.0 }, value.clone(), vector(20, 2), &mut []);
+        let (after, _) = update(Step { rule: RULES[3], rate: 0.1, scale: 1.0 }, value.clone(), vector(20, 2), Vec::new());
         assert_eq!(value.to_data().iter::<f32>().collect::<Vec<_>>(), before);
         assert_ne!(after.to_data().iter::<f32>().collect::<Vec<_>>(), before);
     }

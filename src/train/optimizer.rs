@@ -52,11 +52,16 @@ impl OptimizerState {
     pub fn update(&mut self, values: Vec<Tensor<1>>, gradients: Vec<Tensor<1>>, rate: f64, scale: f64) -> Vec<Tensor<1>> {
         self.step += 1;
         let step = Step { rule: rule(&self.settings, self.step), rate, scale };
-        let update = |(index, (value, gradient)): (usize, (Tensor<1>, Tensor<1>))| {
-            let mut states: Vec<&mut Tensor<1>> = self.states.iter_mut().map(|state| &mut state[index]).collect();
-            update(step, value, gradient, &mut states)
+        let kinds = self.states.len();
+        let mut before: Vec<_> =
+            std::mem::replace(&mut self.states, vec![Vec::new(); kinds]).into_iter().map(Vec::into_iter).collect();
+        let update = |(value, gradient): (Tensor<1>, Tensor<1>)| {
+            let own = before.iter_mut().filter_map(Iterator::next).collect();
+            let (value, own) = update(step, value, gradient, own);
+            self.states.iter_mut().zip(own).for_each(|(states, own)| states.push(own));
+            value
         };
-        values.into_iter().zip(gradients).enumerate().map(update).collect()
+        values.into_iter().zip(gradients).map(update).collect()
     }
 
     /// Writes the state as safetensors, in the order of the weights.

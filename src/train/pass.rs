@@ -5,8 +5,7 @@
 //! and the latter is the g of the part before.
 
 use super::sequences::{Batch, Output};
-use crate::models::{Decoder, Precision};
-use crate::ops;
+use crate::models::Decoder;
 use crate::spec::Optimisation;
 use burn::tensor::{Device, Gradients, Tensor};
 use std::ops::Range;
@@ -20,16 +19,17 @@ pub(super) struct Pass {
     batch: Batch,
     output: Output,
     embedded: Tensor<2>,
-    body: Vec<Part<2>>,
-    head: Vec<Part<1>>,
+    body: Vec<Part>,
+    /// What is read off the last part's output; it keeps little besides that, and is never made again.
+    head: Option<Tape<1>>,
 }
 
-/// A part of the model, of these blocks or completion tokens.
-struct Part<const D: usize> {
+/// Some blocks of the model.
+struct Part {
     of: Range<usize>,
     /// On no tape.
     input: Tensor<2>,
-    tape: Option<Tape<D>>,
+    tape: Option<Tape<2>>,
 }
 
 /// Gradients of the weights that are trained, in their order; nothing where none has come yet.
@@ -49,7 +49,7 @@ impl Pass {
         let model = weights.tracked(device);
         let (numbers, embedded) = (Tensor::zeros([0], device), batch.embed(&model));
         let mut states = embedded.clone().inner();
-        let mut pass = Pass { numbers, model, batch, output, embedded, body: Vec::new(), head: Vec::new() };
+        let mut pass = Pass { numbers, model, batch, output, embedded, body: Vec::new(), head: None };
         for of in ranges(layers, if recompute { 1 } else { layers }) {
             // A tape that was never gone back on would stay in memory: what is not kept is run without one.
             let tape = (!recompute).then(|| pass.blocks(&states, &of));
@@ -59,19 +59,9 @@ impl Pass {
             };
             pass.body.push(Part { of, input: std::mem::replace(&mut states, next), tape });
         }
-        let tokens = pass.batch.completion_tokens();
-        // Where a kernel does not see to it, logits are made again, too, so that few are held.
-        let cut = output != Output::Scores && !(ops::is_on_cpu(&states) && settings.precision == Precision::F32);
-        let mut numbers = Vec::new();
-        for of in ranges(tokens, if cut { ops::HELD } else { tokens }) {
-            let tape = (!cut && !recompute).then(|| pass.read(&states, &of));
-            numbers.push(match &tape {
-                Some(tape) => tape.output.clone().inner(),
-                None => pass.batch.read(&weights, states.clone(), output, of.clone()),
-            });
-            pass.head.push(Part { of, input: states.clone(), tape });
-        }
-        pass.numbers = Tensor::cat(numbers, 0);
+        let head = pass.read(&states);
+        pass.numbers = head.output.clone().inner();
+        pass.head = Some(head);
         pass
     }
 
@@ -80,15 +70,7 @@ impl Pass {
     pub fn backward(mut self, slopes: &Tensor<1>, gradients: &mut Slopes) {
         let trained: Vec<Tensor<1>> = self.model.parameters.trainable().map(|parameter| parameter.value.clone()).collect();
         gradients.resize(trained.len(), None);
-        let mut slope: Option<Tensor<2>> = None;
-        let mut first = 0;
-        for part in std::mem::take(&mut self.head) {
-            let tape = part.tape.unwrap_or_else(|| self.read(&part.input, &part.of));
-            let [count] = tape.output.dims();
-            let own = slopes.clone().slice_dim(0, first..first + count);
-            first += count;
-            slope = sum(slope, tape.backward(own, &trained, gradients));
-        }
+        let mut slope = self.head.take().and_then(|head| head.backward(slopes.clone(), &trained, gradients));
         while let Some(part) = self.body.pop() {
             let Some(own) = slope else { break };
             let tape = part.tape.unwrap_or_else(|| self.blocks(&part.input, &part.of));
@@ -103,8 +85,9 @@ impl Pass {
         Tape::record(input, |input| self.batch.blocks(&self.model, input, of.clone()))
     }
 
-    fn read(&self, hidden: &Tensor<2>, of: &Range<usize>) -> Tape<1> {
-        Tape::record(hidden, |hidden| self.batch.read(&self.model, hidden, self.output, of.clone()))
+    fn read(&self, hidden: &Tensor<2>) -> Tape<1> {
+        let all = 0..self.batch.completion_tokens();
+        Tape::record(hidden, |hidden| self.batch.read(&self.model, hidden, self.output, all))
     }
 }
 
@@ -200,7 +183,7 @@ mod tests {
             for checkpointing in [false, true] {
                 let [passes, one] = both(output, checkpointing);
                 assert!(passes == one, "{output:?}, {checkpointing}");
-                // There the head runs in parts, whose sums round in another order.
+                // There sums round in another order.
                 let [passes, one] = plainly(|| both(output, checkpointing));
                 for (index, (passes, one)) in passes.iter().zip(&one).enumerate() {
                     let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4 * b.abs().max(1.0);

@@ -4,6 +4,7 @@
 //! only each row's log-sum-exp, from which the backward makes them again (Dao et al. 2022):
 //! P = exp(S - lse), dV = P^T g, dS = P (g V^T - rowsum(P g V^T)), dQ = dS K, dK = dS^T Q.
 
+mod batched;
 mod cached;
 mod sequence;
 
@@ -14,7 +15,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Tensor, module::attention, ops::AttentionModuleOptions};
+use burn::tensor::Tensor;
 use sequence::{Sizes, attend, propagate};
 
 /// Heads of a packed row, which holds all queries, then all keys, then all values.
@@ -71,14 +72,25 @@ impl Family {
 /// result is `[tokens, queries head]`. Nothing is padded.
 pub fn causal_attention(qkv: Tensor<2>, families: &[Family], heads: Heads) -> Tensor<2> {
     if !is_on_cpu(&qkv) {
-        return causal_attention_plain(qkv, families, heads);
+        return in_batches(qkv, families, heads, |qkv, batch, tokens| batched::attention(qkv, batch, tokens, heads));
     }
     Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), families.to_vec(), heads))
 }
 
-/// [`causal_attention`] of Burn's own operations: every part with what it shares before it; runs of parts of one size together.
+/// [`causal_attention`] of Burn's own operations.
+#[cfg(test)]
 pub(crate) fn causal_attention_plain(qkv: Tensor<2>, families: &[Family], heads: Heads) -> Tensor<2> {
-    let [_, packed] = qkv.dims();
+    in_batches(qkv, families, heads, |qkv, batch, tokens| batched::attention_plain(qkv, batch, tokens, heads))
+}
+
+/// Every part with what it shares before it, by `attend(rows, sequences, tokens of each)`; runs of parts of one size together.
+fn in_batches(
+    qkv: Tensor<2>,
+    families: &[Family],
+    heads: Heads,
+    attend: impl Fn(Tensor<2>, usize, usize) -> Tensor<2>,
+) -> Tensor<2> {
+    let [all, packed] = qkv.dims();
     let mut parts: Vec<(usize, [usize; 2], usize)> = Vec::new();
     let mut next = 0;
     for family in families {
@@ -90,28 +102,21 @@ pub(crate) fn causal_attention_plain(qkv: Tensor<2>, families: &[Family], heads:
     }
     let run = |run: &[(usize, [usize; 2], usize)]| {
         let [shared, own] = run[0].1;
+        if shared == 0 {
+            // A slice of everything would still be a step on the tape.
+            let some =
+                if run.len() * own == all { qkv.clone() } else { qkv.clone().slice_dim(0, run[0].2..run[0].2 + run.len() * own) };
+            return attend(some, run.len(), own);
+        }
         let rows = |first: usize, count: usize| qkv.clone().slice_dim(0, first..first + count);
         let rows = |(start, _, first): &(usize, _, usize)| [rows(*start, shared), rows(*first, own)];
-        let together = if shared == 0 {
-            qkv.clone().slice_dim(0, run[0].2..run[0].2 + run.len() * own)
-        } else {
-            Tensor::cat(run.iter().flat_map(rows).collect(), 0)
-        };
-        let out = batched_attention(together, run.len(), shared + own, heads);
+        let out = attend(Tensor::cat(run.iter().flat_map(rows).collect(), 0), run.len(), shared + own);
         let width = heads.queries * heads.head(packed);
         let out: Tensor<3> = out.reshape([run.len(), shared + own, width]).slice_dim(1, shared..shared + own);
         out.reshape([run.len() * own, width])
     };
-    Tensor::cat(parts.chunk_by(|a, b| a.1 == b.1).map(run).collect(), 0)
-}
-
-fn batched_attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: Heads) -> Tensor<2> {
-    let [rows, packed] = qkv.dims();
-    let [queries, keys, values] = split_heads(qkv, batch, tokens, heads);
-    // Without a mask, for which a GPU's kernel has no backward.
-    let options = AttentionModuleOptions { is_causal: true, ..AttentionModuleOptions::default() };
-    let mixed = attention(queries, keys, values, None, None, options);
-    mixed.swap_dims(1, 2).reshape([rows, heads.queries * heads.head(packed)])
+    let mut runs: Vec<Tensor<2>> = parts.chunk_by(|a, b| a.1 == b.1).map(run).collect();
+    if runs.len() == 1 { runs.remove(0) } else { Tensor::cat(runs, 0) }
 }
 
 /// Queries, keys and values, each `[batch, heads, tokens, head]`.
