@@ -36,7 +36,7 @@ impl Slots {
 /// The devices that a flag names: `cpu`, `cuda`, `cuda:1` or `cuda:0,1`; nothing where it names none.
 pub fn devices(flag: &str) -> Option<Vec<String>> {
     match flag.split_once(':') {
-        None if flag == "cpu" => Some(vec!["cpu".to_owned()]),
+        None if flag == "cpu" || flag == "wgpu" => Some(vec![flag.to_owned()]),
         None if flag == "cuda" => Some(vec!["cuda:0".to_owned()]),
         Some(("cuda", numbers)) => {
             let mut seen = Vec::new();
@@ -62,6 +62,7 @@ mod tests {
     fn a_flag_names_one_device_or_several_gpus() {
         let named = |flag: &str| devices(flag).map(|devices| devices.join(" "));
         assert_eq!(named("cpu").as_deref(), Some("cpu"));
+        assert_eq!(named("wgpu").as_deref(), Some("wgpu"));
         assert_eq!(named("cuda").as_deref(), Some("cuda:0"));
         assert_eq!(named("cuda:2").as_deref(), Some("cuda:2"));
         assert_eq!(named("cuda:0,1, 3").as_deref(), Some("cuda:0 cuda:1 cuda:3"));
