@@ -51,25 +51,31 @@ struct Computed {
     distance: fn(&[f32], &[f32]) -> f64,
 }
 
-/// Compares a device with the CPU.
-pub fn parity(device: &Device) -> Result<Vec<Comparison>> {
-    let expected = computed(&Device::flex(), Precision::F32, STEPS)?;
-    let compared = |precision| Ok(compare(&expected, &computed(device, precision, STEPS)?, precision));
-    [Precision::F32, Precision::Bf16].into_iter().map(compared).collect::<Result<Vec<_>>>().map(|all| all.concat())
+/// Compares a device with the CPU, in every precision that it knows; `each` hears of every comparison when it is there, since a GPU's
+/// first ones wait for its kernels to be compiled.
+pub fn parity(device: &Device, each: &mut dyn FnMut(Comparison)) -> Result<()> {
+    let mut expected = Vec::new();
+    computed(&Device::flex(), Precision::F32, STEPS, &mut |found| expected.push(found))?;
+    for precision in [Precision::F32, Precision::Bf16] {
+        if precision.is_known_to(device) {
+            computed(device, precision, STEPS, &mut |found| {
+                if let Some(comparison) = compare(&expected, &found, precision) {
+                    each(comparison);
+                }
+            })?;
+        }
+    }
+    Ok(())
 }
 
-fn compare(expected: &[Computed], found: &[Computed], precision: Precision) -> Vec<Comparison> {
-    let one = |found: &Computed| {
-        let expected = expected.iter().find(|expected| expected.what == found.what)?;
-        let deviation = (found.distance)(&found.values, &expected.values);
-        Some(Comparison { what: found.what.clone(), precision, deviation, bound: bounds(precision)[found.bound] })
-    };
-    found.iter().filter_map(one).collect()
+fn compare(expected: &[Computed], found: &Computed, precision: Precision) -> Option<Comparison> {
+    let expected = expected.iter().find(|expected| expected.what == found.what)?;
+    let deviation = (found.distance)(&found.values, &expected.values);
+    Some(Comparison { what: found.what.clone(), precision, deviation, bound: bounds(precision)[found.bound] })
 }
 
 /// Everything that is compared.
-fn computed(device: &Device, precision: Precision, steps: u64) -> Result<Vec<Computed>> {
-    let mut all = Vec::new();
+fn computed(device: &Device, precision: Precision, steps: u64, each: &mut dyn FnMut(Computed)) -> Result<()> {
     for (family, config) in families() {
         let model = moved(&random(&config, &Device::flex())?, device).computing_in(precision);
         let [log_probs, gradients] = passes(&model, device);
@@ -79,15 +85,15 @@ fn computed(device: &Device, precision: Precision, steps: u64) -> Result<Vec<Com
             parts.push(("decoding", decoded(&model, device), 1));
         }
         let part = |(what, values, bound)| Computed { what: format!("{family}: {what}"), values, bound, distance };
-        all.extend(parts.into_iter().map(part));
+        parts.into_iter().map(part).for_each(&mut *each);
     }
     let mut subject = Subject::find("bench-tiny", &Device::flex())?;
     let workload = Workload::random(&subject);
     subject.model = moved(&subject.model, device);
     subject.optimisation.precision = precision;
     let values = losses(&subject, &workload, steps, device)?.into_iter().map(|loss| loss as f32).collect();
-    all.push(Computed { what: format!("losses of {steps} steps of DPO"), values, bound: 0, distance: greatest_distance });
-    Ok(all)
+    each(Computed { what: format!("losses of {steps} steps of DPO"), values, bound: 0, distance: greatest_distance });
+    Ok(())
 }
 
 /// A small model of every kind of block: norms, activations, residuals, positions, shared keys.
@@ -191,12 +197,17 @@ mod tests {
 
     #[test]
     fn what_a_gpu_runs_agrees_with_the_kernels_of_the_cpu() {
-        let expected = computed(&Device::flex(), Precision::F32, 3).unwrap();
+        let all = |precision: Precision| {
+            let mut all = Vec::new();
+            computed(&Device::flex(), precision, 3, &mut |found| all.push(found)).unwrap();
+            all
+        };
+        let expected = all(Precision::F32);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         // On the CPU products in f32 are not rounded to TF32.
         for (precision, bound) in [(Precision::F32, 1e-4), (Precision::Bf16, 1.0)] {
-            let found = pool.install(|| plainly(|| computed(&Device::flex(), precision, 3))).unwrap();
-            for it in compare(&expected, &found, precision) {
+            let found = pool.install(|| plainly(|| all(precision)));
+            for it in found.iter().filter_map(|found| compare(&expected, found, precision)) {
                 assert!(it.holds() && it.deviation < bound, "{it:?}");
                 assert!(it.deviation > 0.0 || it.what.ends_with("decoding"), "it was really computed another way: {it:?}");
             }

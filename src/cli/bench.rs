@@ -71,6 +71,7 @@ enum Part {
 impl Bench {
     pub(super) fn run(self) -> Result<Exit> {
         let (name, device) = device::one(self.device.as_deref())?;
+        self.precision.check(&device)?;
         let mut subject = Subject::find(&self.model, &device)?;
         subject.shape.sequences = self.sequences.unwrap_or(subject.shape.sequences) / 2 * 2;
         subject.shape.tokens = self.tokens.unwrap_or(subject.shape.tokens);

@@ -28,19 +28,24 @@ impl Doctor {
             Ok((name, device)) => (name, Ok(device)),
             Err(error) => (self.device.unwrap_or_else(|| device::default().0), Err(error)),
         };
-        let compared = match &works {
-            Ok(device) if self.compute => bench::parity(device)?,
-            _ => Vec::new(),
-        };
+        if !self.json {
+            print(&machine, &cuda, &chosen);
+        }
+        let mut compared = Vec::new();
+        if let (Ok(device), true) = (&works, self.compute) {
+            bench::parity(device, &mut |comparison| {
+                if !self.json {
+                    print_compared(&chosen, &comparison, compared.is_empty());
+                }
+                compared.push(comparison);
+            })?;
+        }
         if self.json {
             let json = serde_json::json!({
                 "version": build_info::VERSION, "commit": build_info::commit(), "machine": machine, "cuda": cuda, "device": chosen,
                 "works": works.is_ok(), "compared": compared,
             });
             say!("{json:#}");
-        } else {
-            print(&machine, &cuda, &chosen);
-            print_compared(&chosen, &compared);
         }
         works?;
         Ok(if compared.iter().all(Comparison::holds) { Exit::Done } else { Exit::Failed })
@@ -80,14 +85,11 @@ fn print(machine: &Machine, cuda: &Cuda, chosen: &str) {
     }
 }
 
-fn print_compared(chosen: &str, compared: &[Comparison]) {
-    if compared.is_empty() {
-        return;
+fn print_compared(chosen: &str, it: &Comparison, first: bool) {
+    if first {
+        say!("\nhow far {chosen} is from the CPU in f32, of what it may be:");
     }
-    say!("\nhow far {chosen} is from the CPU in f32, of what it may be:");
-    for it in compared {
-        let (precision, verdict) = (serde_json::json!(it.precision), if it.holds() { "" } else { "  too far" });
-        let precision = precision.as_str().unwrap_or_default();
-        say!("{:<34}{precision:<6}{:10.1e} of {:.0e}{verdict}", it.what, it.deviation, it.bound);
-    }
+    let (precision, verdict) = (serde_json::json!(it.precision), if it.holds() { "" } else { "  too far" });
+    let precision = precision.as_str().unwrap_or_default();
+    say!("{:<34}{precision:<6}{:10.1e} of {:.0e}{verdict}", it.what, it.deviation, it.bound);
 }

@@ -1,6 +1,7 @@
 //! What a model computes in.
 
-use burn::tensor::DType;
+use crate::error::{Error, Result};
+use burn::tensor::{DType, Device};
 use serde::{Deserialize, Serialize};
 
 /// What matrix products of a model's blocks and head are computed in. Weights, the residual stream, norms, softmaxes, losses and
@@ -21,6 +22,31 @@ impl Precision {
         match self {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
+        }
+    }
+
+    /// Fails where a device does not know it.
+    pub fn check(self, device: &Device) -> Result<()> {
+        if self.is_known_to(device) {
+            return Ok(());
+        }
+        Err(Error::Usage(format!("error: {device:?} does not compute in bfloat16\nhelp: set precision = \"f32\"")))
+    }
+
+    /// Whether a device computes in it.
+    pub fn is_known_to(self, device: &Device) -> bool {
+        device.supports_dtype(self.dtype())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_knows_every_precision() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            assert!(precision.check(&Device::flex()).is_ok(), "{precision:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::kind::Kind;
 use crate::judges;
 use crate::methods::Method;
-use crate::models::{Lora, Sampling};
+use crate::models::{Lora, Precision, Sampling};
 use crate::spec::{Labelling, LanguageModelTraining, Optimisation, Reward, RewardModelTraining, TrainingSize, World};
 use serde::{Deserialize, Serialize};
 
@@ -277,19 +277,27 @@ impl Work {
     /// gradient but for rounding.
     pub fn in_parts(&self, parts: usize) -> Work {
         let mut work = self.clone();
-        let optimisation = match &mut work {
+        if let Some(optimisation) = work.optimisation() {
+            optimisation.gradient_accumulation_steps *= parts;
+            optimisation.gradient_checkpointing |= parts > 1;
+        }
+        work
+    }
+
+    /// What products are computed in where it trains, and f32 elsewhere.
+    pub fn precision(&self) -> Precision {
+        self.clone().optimisation().map_or(Precision::F32, |optimisation| optimisation.precision)
+    }
+
+    fn optimisation(&mut self) -> Option<&mut Optimisation> {
+        match self {
             Work::Base { training, .. } | Work::Sft { training, .. } | Work::SftOnChosen { training, .. } => {
                 Some(&mut training.optimisation)
             }
             Work::RewardModel { training, .. } => Some(&mut training.optimisation),
             Work::Train { optimisation, .. } | Work::Reinforce { optimisation, .. } => Some(optimisation),
             _ => None,
-        };
-        if let Some(optimisation) = optimisation {
-            optimisation.gradient_accumulation_steps *= parts;
-            optimisation.gradient_checkpointing |= parts > 1;
         }
-        work
     }
 
     /// The kind.

@@ -86,6 +86,7 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
     let (began, meter) = (Instant::now(), EnergyMeter::start());
     let draft = store.draft(&stage.key)?;
     let mut context = Context::new(store, stage, device, control.clone(), draft.folder())?;
+    stage.work.precision().check(device)?;
     let in_parts = stage.work.in_parts(control.parts);
     match &in_parts {
         Work::Tokenizer { vocabulary, seed } => tokenizer::run(&mut context, *vocabulary, *seed)?,
