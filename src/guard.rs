@@ -28,16 +28,23 @@ pub fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|panic| brief(said(&*panic)).to_owned())
 }
 
-/// Makes every panic's report [`brief`], also where nothing guards against it.
+/// The code of a process that a panic has ended.
+const PANICKED: i32 = 101;
+
+/// Makes every panic's report [`brief`], also where nothing guards against it. A panic inside wgpu's core ends the process: it is in a
+/// thread of the device, and whoever waits for that would wait for ever.
 pub fn shorten_panics() {
     let report = take_hook();
     set_hook(Box::new(move |info| {
         let said = said(info.payload());
         match brief(said) {
             short if short.len() < said.len() => {
-                eprintln!("panicked{}:\n{short}", info.location().map(|at| format!(" at {at}")).unwrap_or_default())
+                tell!("panicked{}:\n{short}", info.location().map(|at| format!(" at {at}")).unwrap_or_default());
             }
             _ => report(info),
+        }
+        if info.location().is_some_and(|at| at.file().contains("/wgpu-core-")) {
+            std::process::exit(PANICKED);
         }
     }));
 }

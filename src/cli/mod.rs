@@ -127,8 +127,8 @@ pub struct StudyArguments {
     /// Do stages of this kind again; the old artifacts are moved aside
     #[arg(long, value_name = "STAGE")]
     force: Vec<Kind>,
-    /// Where tensors live: cpu, cuda, cuda:1, or cuda:0,1 for one stage on each; GPUs need a build with --features cuda. A GPU
-    /// that can be used, or the CPU, unless given
+    /// Where tensors live: cpu, cuda, cuda:1, cuda:0,1 for one stage on each, or wgpu; GPUs need a build with --features cuda or
+    /// wgpu. One of CUDA's that can be used, or the CPU, unless given
     #[arg(long, env = "DPO_LAB_DEVICE", value_name = "DEVICE")]
     device: Option<String>,
     /// Never use the network
