@@ -30,7 +30,7 @@ impl Precision {
         if self.is_known_to(device) {
             return Ok(());
         }
-        Err(Error::Usage(format!("error: {device:?} does not compute in bfloat16\nhelp: set precision = \"f32\"")))
+        Err(Error::Usage("error: this device does not compute in bfloat16\nhelp: set precision = \"f32\"".into()))
     }
 
     /// Whether a device computes in it.

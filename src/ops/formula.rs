@@ -115,14 +115,19 @@ macro_rules! computes {
                 }
             }
         }
+    };
+}
 
-        impl Formulas for $backend {
+/// Every method by one function, which has these types for its own.
+macro_rules! formulas {
+    ([$($generics:tt)*] $backend:ty: $apply:ident, $($of:ident),+) => {
+        impl<$($generics)*> Formulas for $backend {
             fn formula_of_one(x: FloatTensor<Self>, formula: Arc<dyn Formula<1>>) -> FloatTensor<Self> {
-                run::<Self, 1>(&*formula, [x])
+                $apply::<$($of),+, 1>(formula, [x])
             }
 
             fn formula_of_two(x: FloatTensor<Self>, y: FloatTensor<Self>, formula: Arc<dyn Formula<2>>) -> FloatTensor<Self> {
-                run::<Self, 2>(&*formula, [x, y])
+                $apply::<$($of),+, 2>(formula, [x, y])
             }
 
             fn formula_of_three(
@@ -131,36 +136,21 @@ macro_rules! computes {
                 z: FloatTensor<Self>,
                 formula: Arc<dyn Formula<3>>,
             ) -> FloatTensor<Self> {
-                run::<Self, 3>(&*formula, [x, y, z])
+                $apply::<$($of),+, 3>(formula, [x, y, z])
             }
         }
     };
 }
 
 computes!(Flex);
+formulas!([] Flex: run, Flex);
 #[cfg(feature = "gpu")]
 computes!(Cube);
+#[cfg(feature = "gpu")]
+formulas!([] Cube: run, Cube);
+formulas!([B: Computes + Formulas, C: CheckpointStrategy] Autodiff<B, C>: record, B, C);
 
-impl<B: Computes + Formulas, C: CheckpointStrategy> Formulas for Autodiff<B, C> {
-    fn formula_of_one(x: FloatTensor<Self>, formula: Arc<dyn Formula<1>>) -> FloatTensor<Self> {
-        record::<B, C, 1>(formula, [x])
-    }
-
-    fn formula_of_two(x: FloatTensor<Self>, y: FloatTensor<Self>, formula: Arc<dyn Formula<2>>) -> FloatTensor<Self> {
-        record::<B, C, 2>(formula, [x, y])
-    }
-
-    fn formula_of_three(
-        x: FloatTensor<Self>,
-        y: FloatTensor<Self>,
-        z: FloatTensor<Self>,
-        formula: Arc<dyn Formula<3>>,
-    ) -> FloatTensor<Self> {
-        record::<B, C, 3>(formula, [x, y, z])
-    }
-}
-
-fn run<B: Computes, const N: usize>(formula: &dyn Formula<N>, inputs: [FloatTensor<B>; N]) -> FloatTensor<B> {
+fn run<B: Computes, const N: usize>(formula: Arc<dyn Formula<N>>, inputs: [FloatTensor<B>; N]) -> FloatTensor<B> {
     B::take(formula.value(inputs.map(B::give)))
 }
 
@@ -170,7 +160,7 @@ fn record<B: Computes, C: CheckpointStrategy, const N: usize>(
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes = inputs.each_ref().map(|input| input.node());
     let inputs = inputs.map(|input| input.into_primitive());
-    let output = run::<B, N>(&*formula, inputs.clone());
+    let output = run::<B, N>(formula.clone(), inputs.clone());
     match Step(formula.clone()).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(step) => {
             let kept = formula.keep(inputs.map(B::give)).into_iter().map(B::take).collect();

@@ -76,6 +76,7 @@ impl Default for Control {
 
 /// Runs one stage and publishes its artifact; does nothing where another process has done it.
 pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> Result<()> {
+    stage.work.precision().check(device)?;
     let work = store.work(&stage.key);
     work.create()?;
     let _lock = work.lock(&control.stop, || tell!("another process is working on this stage; waiting for it"))?;
@@ -86,7 +87,6 @@ pub fn run(store: &Store, stage: &Stage, device: &Device, control: &Control) -> 
     let (began, meter) = (Instant::now(), EnergyMeter::start());
     let draft = store.draft(&stage.key)?;
     let mut context = Context::new(store, stage, device, control.clone(), draft.folder())?;
-    stage.work.precision().check(device)?;
     let in_parts = stage.work.in_parts(control.parts);
     match &in_parts {
         Work::Tokenizer { vocabulary, seed } => tokenizer::run(&mut context, *vocabulary, *seed)?,

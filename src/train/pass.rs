@@ -86,8 +86,7 @@ impl Pass {
     }
 
     fn read(&self, hidden: &Tensor<2>) -> Tape<1> {
-        let all = 0..self.batch.completion_tokens();
-        Tape::record(hidden, |hidden| self.batch.read(&self.model, hidden, self.output, all))
+        Tape::record(hidden, |hidden| self.batch.read(&self.model, hidden, self.output))
     }
 }
 
@@ -170,7 +169,7 @@ mod tests {
 
         let tracked = model.tracked(&device);
         let batch = batch();
-        let one = batch.read(&tracked, batch.hidden(&tracked), output, 0..batch.completion_tokens());
+        let one = batch.read(&tracked, batch.hidden(&tracked), output);
         let mut tape = (one.clone() * Tensor::from_inner(slopes)).sum().backward();
         let of = |leaf: &Tensor<1>| leaf.grad_remove(&mut tape).unwrap_or_else(|| leaf.clone().inner().zeros_like());
         let gradients: Vec<Tensor<1>> = tracked.parameters.trainable().map(|parameter| &parameter.value).map(of).collect();

@@ -145,7 +145,7 @@ impl Batch {
     }
 
     fn whole(&self, model: &Decoder, output: Output) -> Tensor<1> {
-        self.read(model, self.hidden(model), output, 0..self.completion_tokens())
+        self.read(model, self.hidden(model), output)
     }
 
     /// The input of a model's first block.
@@ -158,9 +158,9 @@ impl Batch {
         model.blocks(blocks, input, &self.tokens, &self.families)
     }
 
-    /// What is read off final hidden states `[tokens, width]`: scores, or what belongs to these completion tokens.
-    pub fn read(&self, model: &Decoder, hidden: Tensor<2>, output: Output, completion_tokens: Range<usize>) -> Tensor<1> {
-        let predictions = &self.predictions[completion_tokens];
+    /// What is read off final hidden states `[tokens, width]`: scores, or what belongs to every completion token.
+    pub fn read(&self, model: &Decoder, hidden: Tensor<2>, output: Output) -> Tensor<1> {
+        let predictions = &self.predictions;
         match output {
             Output::TokenLogProbs => model.token_log_probs(hidden, predictions),
             Output::TokenLogProbsAndValues => {
