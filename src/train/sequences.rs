@@ -129,11 +129,6 @@ impl Batch {
         Batch { tokens, families, predictions, completions, last }
     }
 
-    /// Number of completion tokens.
-    pub fn completion_tokens(&self) -> usize {
-        self.predictions.len()
-    }
-
     /// log p of every completion token under a model, sequence after sequence, `[completion tokens]`.
     pub fn token_log_probs(&self, model: &Decoder) -> Tensor<1> {
         self.whole(model, Output::TokenLogProbs)
