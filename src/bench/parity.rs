@@ -154,7 +154,7 @@ fn passes(model: &Decoder, device: &Device) -> [Vec<f32>; 2] {
     let texts = texts(model, 8);
     let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence::whole(text)).collect();
     let tracked = model.tracked(device);
-    let log_probs = Batch::new(&sequences, false, &device.clone().autodiff()).token_log_probs(&tracked);
+    let log_probs = Batch::new(&sequences, false, &tracked, &device.clone().autodiff()).token_log_probs(&tracked);
     let mut tape = log_probs.clone().mean().backward();
     let gradient = |leaf: &Tensor<1>| leaf.grad_remove(&mut tape).map(|gradient| values(&gradient)).unwrap_or_default();
     let gradients = tracked.parameters.trainable().map(|parameter| &parameter.value).flat_map(gradient).collect();

@@ -36,7 +36,8 @@ fn log_probs_of_sequences_of_different_lengths_are_those_of_transformers() {
     let fixture = fixture();
     let sequences: Vec<Vec<u32>> = fixture["sequences"].as_array().expect("list").iter().map(|s| ids(&s["ids"])).collect();
     let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
-    let log_probs = crate::train::Batch::new(&batch, false, &Device::flex()).token_log_probs(&model("model.safetensors"));
+    let model = model("model.safetensors");
+    let log_probs = crate::train::Batch::new(&batch, false, &model, &Device::flex()).token_log_probs(&model);
     let mut values = super::values(&log_probs).into_iter().map(f64::from);
     for (row, wanted) in fixture["sequences"].as_array().expect("list").iter().enumerate() {
         for (index, wanted) in numbers(&wanted["logprobs"]).into_iter().enumerate() {
@@ -53,7 +54,7 @@ fn gradients_are_those_of_transformers() {
     let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
     let device = Device::flex();
     let model = model("model.safetensors").tracked(&device);
-    let sum = crate::train::Batch::new(&batch, false, &device.autodiff()).token_log_probs(&model).sum();
+    let sum = crate::train::Batch::new(&batch, false, &model, &device.autodiff()).token_log_probs(&model).sum();
     let mut tape = sum.backward();
     for wanted in fixture["gradients"].as_array().expect("list") {
         let name = wanted["name"].as_str().expect("a name");

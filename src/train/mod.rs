@@ -5,6 +5,7 @@ mod checkpoint;
 mod checkpoint_tests;
 mod examples;
 mod language_model;
+mod lengths;
 #[cfg(test)]
 mod lora_tests;
 mod optimizer;

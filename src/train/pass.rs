@@ -155,7 +155,7 @@ mod tests {
         let sequence =
             |index: usize| Sequence { prompt: &ids[index..index + 3], completion: &ids[index + 3..index + 14 + index % 5] };
         let sequences: Vec<Sequence<'_>> = (0..96).map(sequence).collect();
-        let batch = || Batch::new(&sequences, output == Output::Scores, &device.clone().autodiff());
+        let batch = || Batch::new(&sequences, output == Output::Scores, &model, &device.clone().autodiff());
         let settings = Optimisation { gradient_checkpointing: checkpointing, ..Optimisation::constant(Optimizer::Sgd, 0.1) };
         let pass = Pass::forward(&model, batch(), output, &settings, &device);
         let [count] = pass.numbers.dims();

@@ -1,5 +1,6 @@
 //! From token lists to tensors: batches without padding, and log-probs of their completions.
 
+use super::lengths::few_lengths;
 use crate::methods::TokenLogProbs;
 use crate::models::Decoder;
 use crate::ops::{self, Family, Prediction};
@@ -72,12 +73,9 @@ pub enum Output {
     Scores,
 }
 
-/// Sequences are filled up to a multiple of this on a GPU, so that they have few different lengths.
-const FILLED: usize = 64;
-
 /// Sequences one after another, and where their completions are. On the CPU there is no padding, and a prompt that sequences next to
-/// each other share is there once. A GPU compiles kernels for every shape and wants few: there all sequences have one length, and
-/// nothing reads what comes behind their ends.
+/// each other share is there once. A GPU compiles kernels for every shape and wants few: there sequences have [few
+/// lengths](few_lengths), and nothing reads what comes behind their ends.
 pub struct Batch {
     /// Id and position of every token.
     tokens: Vec<(u32, usize)>,
@@ -91,16 +89,21 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Lines up sequences for a device, with or without gradients. With `to_last` the last token is an input too (a reward model reads
-    /// it).
-    pub fn new(sequences: &[Sequence<'_>], to_last: bool, device: &Device) -> Self {
+    /// Lines up sequences for a model on a device, with or without gradients. With `to_last` the last token is an input too (a reward
+    /// model reads it).
+    pub fn new(sequences: &[Sequence<'_>], to_last: bool, model: &Decoder, device: &Device) -> Self {
+        if ops::is_cpu(device) {
+            Batch::packed(sequences, to_last)
+        } else {
+            Batch::filled(sequences, to_last, model.config.width)
+        }
+    }
+
+    fn packed(sequences: &[Sequence<'_>], to_last: bool) -> Self {
         let (mut tokens, mut families) = (Vec::new(), Vec::new());
         let (mut predictions, mut last) = (Vec::new(), Vec::new());
-        let longest = sequences.iter().map(Sequence::len).max().unwrap_or(0).saturating_sub(usize::from(!to_last));
-        let filled = (!ops::is_cpu(device)).then(|| longest.next_multiple_of(FILLED));
-        let at_once = |alike: &[Sequence<'_>]| if filled.is_some() { 1 } else { siblings_at_once(alike) };
-        for siblings in sequences.chunk_by(|a, b| a.prompt == b.prompt).flat_map(|alike| alike.chunks(at_once(alike))) {
-            let (first, prompt) = (tokens.len(), siblings[0].prompt);
+        for siblings in sequences.chunk_by(|a, b| a.prompt == b.prompt).flat_map(|alike| alike.chunks(siblings_at_once(alike))) {
+            let prompt = siblings[0].prompt;
             tokens.extend(prompt.iter().copied().zip(0..));
             let mut own = Vec::with_capacity(siblings.len());
             let end_of_prompt = tokens.len() - 1;
@@ -115,18 +118,41 @@ impl Batch {
                 own.push(inputs);
             }
             // A sequence by itself is not cut in two.
-            families.push(match (filled, &own[..]) {
-                (Some(length), _) => {
-                    // Any token at a position that every model knows.
-                    tokens.resize(first + length, (0, 0));
-                    Family::single(length)
-                }
-                (None, [inputs]) => Family::single(prompt.len() + inputs),
-                (None, _) => Family { shared: prompt.len(), own },
+            families.push(match own[..] {
+                [inputs] => Family::single(prompt.len() + inputs),
+                _ => Family { shared: prompt.len(), own },
             });
         }
         let completions = sequences.iter().map(|sequence| sequence.completion.len()).collect();
         Batch { tokens, families, predictions, completions, last }
+    }
+
+    /// The shortest come first; predictions stay in the sequences' order.
+    fn filled(sequences: &[Sequence<'_>], to_last: bool, width: usize) -> Self {
+        let inputs = |sequence: &Sequence<'_>| sequence.len().saturating_sub(usize::from(!to_last)).max(1);
+        let lengths = few_lengths(&sequences.iter().map(inputs).collect::<Vec<_>>(), width);
+        let mut order: Vec<usize> = (0..sequences.len()).collect();
+        order.sort_by_key(|index| lengths[*index]);
+        let (mut tokens, mut starts) = (Vec::new(), vec![0; sequences.len()]);
+        for index in &order {
+            let (start, sequence) = (tokens.len(), &sequences[*index]);
+            let own = sequence.prompt.iter().chain(sequence.completion).take(inputs(sequence));
+            tokens.extend(own.copied().zip(0..));
+            // Any token at a position that every model knows.
+            tokens.resize(start + lengths[*index], (0, 0));
+            starts[*index] = start;
+        }
+        let predicted = |(sequence, start): (&Sequence<'_>, &usize)| {
+            let rows = start + sequence.prompt.len() - 1..;
+            sequence.completion.iter().zip(rows).map(|(token, row)| Prediction { row, token: *token }).collect::<Vec<_>>()
+        };
+        Batch {
+            tokens,
+            families: order.iter().map(|index| Family::single(lengths[*index])).collect(),
+            predictions: sequences.iter().zip(&starts).flat_map(predicted).collect(),
+            completions: sequences.iter().map(|sequence| sequence.completion.len()).collect(),
+            last: sequences.iter().zip(&starts).map(|(sequence, start)| start + inputs(sequence) - 1).collect(),
+        }
     }
 
     /// log p of every completion token under a model, sequence after sequence, `[completion tokens]`.
@@ -200,7 +226,7 @@ pub fn completion_log_probs(
     progress: impl FnMut(usize),
 ) -> Vec<f64> {
     in_chunks(sequences, progress, |chunk| {
-        let batch = Batch::new(chunk, false, device);
+        let batch = Batch::new(chunk, false, model, device);
         batch.sums(&batch.token_log_probs(model))
     })
 }
@@ -211,7 +237,7 @@ pub fn token_log_probs_and_values(model: &Decoder, sequences: &[Sequence<'_>], d
         sequences,
         |_| (),
         |chunk| {
-            let batch = Batch::new(chunk, false, device);
+            let batch = Batch::new(chunk, false, model, device);
             let host = |numbers: Tensor<1>| -> Vec<f64> { numbers.to_data().iter::<f32>().map(f64::from).collect() };
             let numbers: Vec<[f64; 2]> = if model.config.value {
                 host(batch.whole(model, Output::TokenLogProbsAndValues)).as_chunks::<2>().0.to_vec()
@@ -232,7 +258,7 @@ pub fn token_log_probs_and_values(model: &Decoder, sequences: &[Sequence<'_>], d
 /// Scores of every sequence under a reward model, in order.
 pub fn scores(model: &Decoder, sequences: &[Sequence<'_>], device: &Device, progress: impl FnMut(usize)) -> Vec<f64> {
     in_chunks(sequences, progress, |chunk| {
-        Batch::new(chunk, true, device).scores(model).to_data().iter::<f32>().map(f64::from).collect()
+        Batch::new(chunk, true, model, device).scores(model).to_data().iter::<f32>().map(f64::from).collect()
     })
 }
 
@@ -256,7 +282,7 @@ pub fn divergences(
     progress: impl FnMut(usize),
 ) -> Vec<Divergence> {
     in_chunks(sequences, progress, |chunk| {
-        let batch = Batch::new(chunk, false, device);
+        let batch = Batch::new(chunk, false, policy, device);
         let hidden = [policy, reference].map(|model| batch.hidden(model));
         let values = policy.divergence(reference, hidden, &batch.predictions);
         let [kl, log_ratio, entropy] =
@@ -289,4 +315,44 @@ fn in_chunks<T: Clone + Default + Send>(
         progress(done);
     }
     results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{DecoderConfig, tensor, values};
+    use crate::ops::testing::numbers;
+    use crate::random::Stream;
+
+    #[test]
+    fn a_batch_says_the_same_however_its_sequences_lie() {
+        let device = Device::flex();
+        let stream = || Stream::new(0, 0, "sequences test", 0);
+        let policy = Decoder::new(DecoderConfig::gpt2(50, 160, 24, 2, 3), &mut stream(), &device);
+        let mut judge = policy.with_scalar_head(&device);
+        let head = judge.parameters.0.last_mut().expect("a head");
+        head.value = tensor(numbers(24, 1), &device);
+        let ids: Vec<u32> = (0..160).map(|index| 1 + index * 7 % 49).collect();
+        let lengths = [[3, 150], [3, 1], [3, 63], [60, 2], [60, 70], [2, 1]];
+        let sequence = |[prompt, own]: [usize; 2]| Sequence { prompt: &ids[..prompt], completion: &ids[prompt..prompt + own] };
+        let sequences = lengths.map(sequence);
+        let log_probs = |batch: Batch| values(&batch.token_log_probs(&policy));
+        let scores = |batch: Batch| values(&batch.scores(&judge));
+        // As on the CPU, all of one length, and of as many lengths as there are.
+        let [packed, one, many] = [
+            |sequences: &[Sequence<'_>], to_last| Batch::packed(sequences, to_last),
+            |sequences: &[Sequence<'_>], to_last| Batch::filled(sequences, to_last, 1),
+            |sequences: &[Sequence<'_>], to_last| Batch::filled(sequences, to_last, 1 << 16),
+        ];
+        assert_eq!([one, many].map(|way| way(&sequences, false).tokens.len()), [6 * 192, 3 * 64 + 128 + 2 * 192]);
+        for way in [one, many] {
+            for (got, wanted) in [
+                (log_probs(way(&sequences, false)), log_probs(packed(&sequences, false))),
+                (scores(way(&sequences, true)), scores(packed(&sequences, true))),
+            ] {
+                assert_eq!(got.len(), wanted.len());
+                assert!(got.iter().zip(&wanted).all(|(got, wanted)| (got - wanted).abs() < 1e-5), "{got:?} {wanted:?}");
+            }
+        }
+    }
 }

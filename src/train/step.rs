@@ -67,7 +67,7 @@ impl Trainer {
         let cut = self.model.is_small() && ops::is_on_cpu(&self.model.parameters.vector(0));
         let shards = split(sequences, if cut { shards(sequences) } else { 1 });
         let forward = |shard: &[Sequence<'_>]| {
-            let batch = Batch::new(shard, output == Output::Scores, &taped);
+            let batch = Batch::new(shard, output == Output::Scores, &self.model, &taped);
             Pass::forward(&self.model, batch, output, &self.settings, &self.device)
         };
         let passes = ops::side_by_side(shards, forward);

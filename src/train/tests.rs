@@ -130,8 +130,8 @@ fn numbers_and_gradients(groups: &[&[Sequence<'_>]]) -> (Vec<f32>, Vec<Vec<f32>>
     let model = model.tracked(&device);
     let taped = device.autodiff();
     let outputs = groups.iter().flat_map(|group| {
-        let scores = Batch::new(group, true, &taped).scores(&model);
-        [Batch::new(group, false, &taped).token_log_probs(&model), scores.clone() * scores]
+        let scores = Batch::new(group, true, &model, &taped).scores(&model);
+        [Batch::new(group, false, &model, &taped).token_log_probs(&model), scores.clone() * scores]
     });
     let outputs: Vec<Tensor<1>> = outputs.collect();
     // Every log-prob and score weighs the same, in whatever order they come.

@@ -88,7 +88,7 @@ fn gradients(model: &Decoder, sequences: &[Vec<u32>]) -> Vec<Option<Vec<f32>>> {
     let device = Device::flex();
     let model = model.tracked(&device);
     let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
-    let mut tape = Batch::new(&batch, false, &device.autodiff()).token_log_probs(&model).sum().backward();
+    let mut tape = Batch::new(&batch, false, &model, &device.autodiff()).token_log_probs(&model).sum().backward();
     let gradient = |parameter: &Parameter| Some(values(&parameter.value.grad_remove(&mut tape)?));
     model.parameters.0.iter().map(gradient).collect()
 }

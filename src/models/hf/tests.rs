@@ -51,7 +51,7 @@ pub(super) fn close(got: &[f64], wanted: &[f64], what: &str) {
 /// log p of every token but the first, of all sequences together.
 pub(super) fn log_probs(model: &Decoder, sequences: &[Vec<u32>]) -> Vec<f64> {
     let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
-    let values = Batch::new(&batch, false, &Device::flex()).token_log_probs(model);
+    let values = Batch::new(&batch, false, model, &Device::flex()).token_log_probs(model);
     crate::models::values(&values).into_iter().map(f64::from).collect()
 }
 
@@ -126,7 +126,7 @@ fn gradients_reach_every_weight() {
         let model = Decoder::load(&folder, &device).expect("a model").tracked(&device);
         let (sequences, _) = expected_log_probs(&expected);
         let batch: Vec<Sequence<'_>> = sequences.iter().map(|s| Sequence { prompt: &s[..1], completion: &s[1..] }).collect();
-        let mut tape = Batch::new(&batch, false, &device.autodiff()).token_log_probs(&model).sum().backward();
+        let mut tape = Batch::new(&batch, false, &model, &device.autodiff()).token_log_probs(&model).sum().backward();
         for parameter in &model.parameters.0 {
             let gradient = parameter.value.grad_remove(&mut tape);
             let gradient = gradient.unwrap_or_else(|| panic!("{name}: no gradient of {}", parameter.name));

@@ -6,9 +6,11 @@
 
 mod batched;
 mod cached;
+mod family;
 mod sequence;
 
 pub use cached::cached_attention;
+pub use family::Family;
 
 use super::kernel::{Kernel, contiguous, floats, for_each, is_on_cpu, new, record, sizes, worth_threads};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -16,6 +18,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
+use family::Run;
 use sequence::{Sizes, attend, propagate};
 
 /// Heads of a packed row, which holds all queries, then all keys, then all values.
@@ -39,40 +42,18 @@ impl Heads {
     }
 }
 
-/// Sequences that begin alike. What they share lies first and is there once, then what each has of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Family {
-    /// Tokens that all have in common; may be 0.
-    pub shared: usize,
-    /// Tokens of each sequence behind these.
-    pub own: Vec<usize>,
-}
-
-impl Family {
-    /// One sequence by itself.
-    pub fn single(tokens: usize) -> Self {
-        Family { shared: 0, own: vec![tokens] }
-    }
-
-    /// Tokens that are there.
-    pub fn rows(&self) -> usize {
-        self.shared + self.own.iter().sum::<usize>()
-    }
-
-    /// Shared and own tokens of each part that attends: what is shared, by itself, and every sequence.
-    fn parts(&self) -> impl Iterator<Item = [usize; 2]> {
-        let sequences = self.own.iter().map(|own| [self.shared, *own]);
-        std::iter::once([0, self.shared]).chain(sequences).filter(|[_, own]| *own > 0)
-    }
-}
-
 /// Attention of every position of a sequence to itself and those before it.
 ///
 /// `qkv` is `[tokens, (queries + 2 keys) head]`, as GPT-2's `c_attn` gives it, for families of sequences one after another; the
 /// result is `[tokens, queries head]`. Nothing is padded.
 pub fn causal_attention(qkv: Tensor<2>, families: &[Family], heads: Heads) -> Tensor<2> {
     if !is_on_cpu(&qkv) {
-        return in_batches(qkv, families, heads, |qkv, batch, tokens| batched::attention(qkv, batch, tokens, heads));
+        return if families.iter().all(Family::is_alone) {
+            let alike = families.chunk_by(|a, b| a.rows() == b.rows());
+            batched::attention(qkv, alike.map(|alike| Run { sequences: alike.len(), tokens: alike[0].rows() }).collect(), heads)
+        } else {
+            in_batches(qkv, families, heads, |qkv, run| batched::attention(qkv, vec![run], heads))
+        };
     }
     Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), families.to_vec(), heads))
 }
@@ -80,17 +61,12 @@ pub fn causal_attention(qkv: Tensor<2>, families: &[Family], heads: Heads) -> Te
 /// [`causal_attention`] of Burn's own operations.
 #[cfg(test)]
 pub(crate) fn causal_attention_plain(qkv: Tensor<2>, families: &[Family], heads: Heads) -> Tensor<2> {
-    in_batches(qkv, families, heads, |qkv, batch, tokens| batched::attention_plain(qkv, batch, tokens, heads))
+    in_batches(qkv, families, heads, |qkv, run| batched::attention_plain(qkv, run, heads))
 }
 
-/// Every part with what it shares before it, by `attend(rows, sequences, tokens of each)`; runs of parts of one size together.
-fn in_batches(
-    qkv: Tensor<2>,
-    families: &[Family],
-    heads: Heads,
-    attend: impl Fn(Tensor<2>, usize, usize) -> Tensor<2>,
-) -> Tensor<2> {
-    let [all, packed] = qkv.dims();
+/// Every part with what it shares before it, by `attend`; runs of parts of one size together.
+fn in_batches(qkv: Tensor<2>, families: &[Family], heads: Heads, attend: impl Fn(Tensor<2>, Run) -> Tensor<2>) -> Tensor<2> {
+    let [_, packed] = qkv.dims();
     let mut parts: Vec<(usize, [usize; 2], usize)> = Vec::new();
     let mut next = 0;
     for family in families {
@@ -101,22 +77,30 @@ fn in_batches(
         }
     }
     let run = |run: &[(usize, [usize; 2], usize)]| {
-        let [shared, own] = run[0].1;
+        let (_, [shared, own], first) = run[0];
         if shared == 0 {
-            // A slice of everything would still be a step on the tape.
-            let some =
-                if run.len() * own == all { qkv.clone() } else { qkv.clone().slice_dim(0, run[0].2..run[0].2 + run.len() * own) };
-            return attend(some, run.len(), own);
+            let run = Run { sequences: run.len(), tokens: own };
+            return attend(some_rows(&qkv, first, run.rows()), run);
         }
         let rows = |first: usize, count: usize| qkv.clone().slice_dim(0, first..first + count);
         let rows = |(start, _, first): &(usize, _, usize)| [rows(*start, shared), rows(*first, own)];
-        let out = attend(Tensor::cat(run.iter().flat_map(rows).collect(), 0), run.len(), shared + own);
+        let joined = Tensor::cat(run.iter().flat_map(rows).collect(), 0);
+        let out = attend(joined, Run { sequences: run.len(), tokens: shared + own });
         let width = heads.queries * heads.head(packed);
         let out: Tensor<3> = out.reshape([run.len(), shared + own, width]).slice_dim(1, shared..shared + own);
         out.reshape([run.len() * own, width])
     };
-    let mut runs: Vec<Tensor<2>> = parts.chunk_by(|a, b| a.1 == b.1).map(run).collect();
-    if runs.len() == 1 { runs.remove(0) } else { Tensor::cat(runs, 0) }
+    joined(parts.chunk_by(|a, b| a.1 == b.1).map(run).collect())
+}
+
+/// Rows of a matrix; all of them without a copy, and without a step on a tape.
+fn some_rows(all: &Tensor<2>, first: usize, count: usize) -> Tensor<2> {
+    if count == all.dims()[0] { all.clone() } else { all.clone().slice_dim(0, first..first + count) }
+}
+
+/// Parts one after another.
+fn joined(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
+    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
 }
 
 /// Queries, keys and values, each `[batch, heads, tokens, head]`.
