@@ -8,7 +8,7 @@ use super::parameters::{Parameter, Parameters, tensor};
 use super::precision::Precision;
 use crate::ops;
 use crate::random::Stream;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -51,22 +51,6 @@ pub struct Decoder {
     precision: Precision,
     /// What its last parameters are, where it has adapters.
     pub(super) adapters: Option<Arc<Adapters>>,
-}
-
-/// Keys and values of the positions that were run, one pair a block, `[batch, heads of keys, capacity, width of a head]`.
-pub struct Cache {
-    layers: Vec<(Tensor<4>, Tensor<4>)>,
-    length: usize,
-}
-
-impl Cache {
-    /// Keeps the rows at these indices, in this order; a row may be repeated.
-    pub fn select(&mut self, rows: Tensor<1, Int>) {
-        for (keys, values) in &mut self.layers {
-            *keys = keys.clone().select(0, rows.clone());
-            *values = values.clone().select(0, rows.clone());
-        }
-    }
 }
 
 impl Decoder {
@@ -250,42 +234,6 @@ impl Decoder {
         all
     }
 
-    /// Runs prompts of one length and keeps their keys and values, with room for `capacity` positions. Returns the logits of the
-    /// next token, `[batch, vocabulary]`.
-    pub fn start(&self, prompts: &[&[u32]], capacity: usize, device: &Device) -> (Tensor<2>, Cache) {
-        let (batch, tokens) = (prompts.len(), prompts.first().map_or(0, |prompt| prompt.len()));
-        let (heads, width, head_width) = (self.config.heads, self.config.width, self.config.head_width);
-        let mut layers = Vec::with_capacity(self.config.layers);
-        let placed: Vec<(u32, usize)> = prompts.iter().flat_map(|prompt| prompt.iter().copied().zip(0..)).collect();
-        let positions: Vec<usize> = placed.iter().map(|(_, position)| *position).collect();
-        let mut x = self.embed(&placed);
-        let families = vec![ops::Family::single(tokens); batch];
-        for layer in 0..self.config.layers {
-            x = self.block(layer, x, &positions, |qkv: Tensor<2>| {
-                let [_, keys, values] = ops::split_heads(qkv.clone(), batch, tokens, heads);
-                let place = [0..batch, 0..heads.keys, 0..tokens, 0..head_width];
-                let room = || Tensor::<4>::zeros([batch, heads.keys, capacity, head_width], device);
-                layers.push((room().slice_assign(place.clone(), keys), room().slice_assign(place, values)));
-                ops::causal_attention(qkv, &families, heads)
-            });
-        }
-        let last: Tensor<2> = x.reshape([batch, tokens, width]).slice([0..batch, tokens - 1..tokens]).reshape([batch, width]);
-        (self.logits(self.norm(last, Place::FinalGain, Place::FinalBias)), Cache { layers, length: tokens })
-    }
-
-    /// Runs one more token of every row and returns the logits of the next one, `[batch, vocabulary]`.
-    pub fn advance(&self, ids: &[u32], cache: &mut Cache) -> Tensor<2> {
-        let length = cache.length;
-        let (placed, positions): (Vec<_>, Vec<_>) = ids.iter().map(|id| ((*id, length), length)).unzip();
-        let mut x = self.embed(&placed);
-        for layer in 0..self.config.layers {
-            let (keys, values) = &mut cache.layers[layer];
-            x = self.block(layer, x, &positions, |qkv| ops::cached_attention(qkv, keys, values, length));
-        }
-        cache.length += 1;
-        self.logits(self.norm(x, Place::FinalGain, Place::FinalBias))
-    }
-
     /// Vectors `[tokens, width]` of tokens, from the id and position of each.
     pub fn embed(&self, tokens: &[(u32, usize)]) -> Tensor<2> {
         let positions = (self.config.positions == Positions::Learned).then(|| self.matrix(Place::Positions));
@@ -293,7 +241,13 @@ impl Decoder {
     }
 
     /// A block's output for rows of the residual stream.
-    fn block(&self, layer: usize, x: Tensor<2>, positions: &[usize], attend: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
+    pub(super) fn block(
+        &self,
+        layer: usize,
+        x: Tensor<2>,
+        positions: &[usize],
+        attend: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
         let at = |part| Place::Block(layer, part);
         let weights = |matrix, bias| {
             let matrix = self.matrix(at(matrix)).cast(self.precision.dtype());
@@ -351,7 +305,7 @@ impl Decoder {
         Tensor::cat(vec![normed(0..queries, Part::QueryGain), normed(queries..queries + keys, Part::KeyGain), values], 1)
     }
 
-    fn norm(&self, x: Tensor<2>, gain: Place, bias: Place) -> Tensor<2> {
+    pub(super) fn norm(&self, x: Tensor<2>, gain: Place, bias: Place) -> Tensor<2> {
         match self.config.norm {
             Norm::Layer => ops::layer_norm(x, self.vector(gain), self.vector(bias), self.config.norm_epsilon),
             Norm::Rms => ops::rms_norm(x, self.vector(gain), self.config.norm_epsilon),

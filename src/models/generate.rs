@@ -1,12 +1,12 @@
-//! Sampling from a policy: prompts of one length together, one forward pass a prompt, finished rows retired.
+//! Sampling from a policy: one forward pass a prompt, many rows together, finished rows retired.
 
 use super::Decoder;
+use super::decoding::indices;
 use super::sampling::{Sampler, Sampling};
 use crate::error::Result;
 use crate::ops;
 use crate::random::Stream;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use std::collections::BTreeMap;
+use burn::tensor::Device;
 use std::ops::Range;
 
 /// What was drawn after one prompt.
@@ -18,10 +18,14 @@ pub struct Completion {
     pub ended: bool,
 }
 
-/// Rows that are decoded together, at most, and at least where there are so many.
+/// Rows that the CPU decodes together, at most, and at least where there are so many.
 const ROWS: [usize; 2] = [8, 512];
-/// Bytes that keys and values of a large model's rows may take, with the copy that is made when rows have ended.
+/// Rows that a GPU decodes together, at most: it takes about as long for a few as for many.
+pub const ROWS_ON_GPU: usize = 4096;
+/// Bytes that keys and values of rows may take where that says how many there are, with the copy that is made when rows have ended.
 pub const CACHE: usize = 8 << 30;
+/// Numbers of a row that are there for each entry of the vocabulary while a token is drawn on a device.
+pub const DRAWN: usize = 6;
 /// Groups of rows that give as many threads work.
 const GROUPS: usize = 16;
 
@@ -39,22 +43,13 @@ pub fn generate(
 ) -> Result<Vec<Vec<Completion>>> {
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     model.config.check_length(longest + sampling.max_new_tokens)?;
-    let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (index, prompt) in prompts.iter().enumerate() {
-        by_length.entry(prompt.len()).or_default().push(index);
-    }
-    let [least, most] = ROWS;
-    let rows = prompts.len() * sampling.samples;
-    // A model without blocks keeps nothing.
-    let row = 2 * model.config.cache_bytes_a_token() * (longest + sampling.max_new_tokens);
-    let fit = CACHE / row.max(1);
-    let rows = if model.is_small() { rows.div_ceil(GROUPS).clamp(least, most) } else { fit.clamp(1, most) };
-    let groups = groups(&by_length, rows, sampling.samples);
+    let together = together(prompts, ops::is_cpu(device));
+    let groups = groups(&together, rows(model, prompts.len() * sampling.samples, longest, sampling, device), sampling.samples);
     let mut drawn: Vec<Vec<Completion>> = vec![Vec::new(); prompts.len()];
     let mut done = 0;
-    for wave in groups.chunks(ops::threads()) {
+    for wave in groups.chunks(ops::at_once(device)) {
         let decode = |group: Group<'_>| decode(model, prompts, ends, &group, sampling, device, &streams);
-        for (group, rows) in wave.iter().zip(ops::side_by_side(wave.to_vec(), decode)) {
+        for (group, rows) in wave.iter().zip(ops::side_by_side(device, wave.to_vec(), decode)) {
             for (row, completion) in rows.into_iter().enumerate() {
                 drawn[group.row(row).0].push(completion);
             }
@@ -63,6 +58,26 @@ pub fn generate(
         progress(done);
     }
     Ok(drawn)
+}
+
+/// Prompts that may be continued together: on the CPU those of one length, whose rows leave no position unused, elsewhere all, the
+/// shortest first.
+fn together(prompts: &[Vec<u32>], by_length: bool) -> Vec<Vec<usize>> {
+    let mut all: Vec<usize> = (0..prompts.len()).collect();
+    all.sort_by_key(|index| prompts[*index].len());
+    all.chunk_by(|a, b| !by_length || prompts[*a].len() == prompts[*b].len()).map(<[usize]>::to_vec).collect()
+}
+
+/// How many of so many rows are decoded at once.
+fn rows(model: &Decoder, all: usize, longest: usize, sampling: Sampling, device: &Device) -> usize {
+    let ([least, most], is_cpu) = (ROWS, ops::is_cpu(device));
+    if is_cpu && model.is_small() {
+        return all.div_ceil(GROUPS).clamp(least, most);
+    }
+    let cache = 2 * model.config.cache_bytes_a_token() * (longest + sampling.max_new_tokens);
+    let drawn = if is_cpu { 0 } else { DRAWN * size_of::<f32>() * model.config.vocabulary };
+    // A model without blocks keeps nothing.
+    (CACHE / (cache + drawn).max(1)).clamp(1, if is_cpu { most } else { ROWS_ON_GPU })
 }
 
 /// Draws one completion and hands on every token as it is drawn; the token that ends the text is the last one.
@@ -91,10 +106,9 @@ pub fn continue_one(
     }
 }
 
-/// Prompts of one length that are continued together, each by these samples.
+/// Prompts that are continued together, each by these samples.
 #[derive(Clone)]
 struct Group<'a> {
-    length: usize,
     prompts: &'a [usize],
     samples: Range<usize>,
 }
@@ -110,16 +124,16 @@ impl Group<'_> {
     }
 }
 
-/// Prompts by their length in groups of about `rows` rows.
-fn groups(by_length: &BTreeMap<usize, Vec<usize>>, rows: usize, samples: usize) -> Vec<Group<'_>> {
+/// Prompts in groups of about `rows` rows; only those of one list come together.
+fn groups(together: &[Vec<usize>], rows: usize, samples: usize) -> Vec<Group<'_>> {
     // All samples of a prompt go together, unless they alone are too many.
-    let together = by_length.iter().flat_map(|(length, all)| all.chunks((rows / samples).max(1)).map(|some| (*length, some)));
+    let chunks = together.iter().flat_map(|all| all.chunks((rows / samples).max(1)));
     let part = if rows < samples { rows } else { samples };
-    let parts = |(length, prompts)| {
-        let range = move |first: usize| Group { length, prompts, samples: first..samples.min(first + part) };
+    let parts = |prompts| {
+        let range = move |first: usize| Group { prompts, samples: first..samples.min(first + part) };
         (0..samples).step_by(part).map(range)
     };
-    together.flat_map(parts).collect()
+    chunks.flat_map(parts).collect()
 }
 
 /// Completions of a group's prompts, all samples of one after those of another.
@@ -133,11 +147,12 @@ fn decode(
     streams: &impl Fn(usize, usize) -> Stream,
 ) -> Vec<Completion> {
     let starts: Vec<&[u32]> = group.prompts.iter().map(|index| &prompts[*index][..]).collect();
-    let (logits, mut cache) = model.start(&starts, group.length + sampling.max_new_tokens, device);
+    let longest = starts.iter().map(|start| start.len()).max().unwrap_or(0);
+    let (logits, mut cache) = model.start(&starts, longest + sampling.max_new_tokens, device);
     let rows = group.rows();
     let repeat: Vec<usize> = (0..rows).map(|row| row / group.samples.len()).collect();
     let mut logits = logits.select(0, indices(&repeat, device));
-    cache.select(indices(&repeat, device));
+    cache.select(&repeat, device);
     let stream = |row| {
         let (prompt, sample) = group.row(row);
         streams(prompt, sample)
@@ -176,17 +191,13 @@ fn decode(
         }
         // Copying the cache costs about a step's work, so rows leave once a quarter of them have ended.
         if alive.len() * 4 <= active.len() * 3 {
-            cache.select(indices(&alive, device));
+            cache.select(&alive, device);
             next = alive.iter().map(|row| next[*row]).collect();
             active = alive.iter().map(|row| active[*row]).collect();
         }
         logits = model.advance(&next, &mut cache);
     }
     completions
-}
-
-fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
-    Tensor::from_data(TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]), device)
 }
 
 #[cfg(test)]
@@ -211,7 +222,9 @@ mod tests {
         let device = Device::flex();
         let config = DecoderConfig::gpt2(100, 24, 24, 2, 3);
         let model = Decoder::with_deviation(config, 0.3, &mut Stream::new(0, 0, "generate test", 0), &device);
-        let prompts: Vec<Vec<u32>> = (0..6).map(|prompt| (0..3 + prompt % 2).map(|place| 1 + prompt + place).collect()).collect();
+        // Of different lengths, which are together on the device alone.
+        let prompts: Vec<Vec<u32>> =
+            (0..6).map(|prompt| (0..1 + 2 * (prompt % 3)).map(|place| 1 + prompt + place).collect()).collect();
         for temperature in [0.0, 1.0] {
             let sampling = Sampling { temperature, top_k: 0, top_p: 1.0, max_new_tokens: 12, samples: 3 };
             let draw = || {
@@ -231,17 +244,16 @@ mod tests {
             lengths in prop::collection::vec(1usize..5, 1..30),
             rows in 1usize..40,
             samples in 1usize..20,
+            by_length: bool,
         ) {
-            let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-            for (prompt, length) in lengths.iter().enumerate() {
-                by_length.entry(*length).or_default().push(prompt);
-            }
+            let prompts: Vec<Vec<u32>> = lengths.iter().map(|length| vec![1; *length]).collect();
             let mut drawn = vec![Vec::new(); lengths.len()];
-            for group in groups(&by_length, rows, samples) {
+            let together = together(&prompts, by_length);
+            for group in groups(&together, rows, samples) {
                 prop_assert!(group.rows() <= rows && group.rows() > 0);
                 for row in 0..group.rows() {
                     let (prompt, sample) = group.row(row);
-                    prop_assert_eq!(lengths[prompt], group.length);
+                    prop_assert!(!by_length || lengths[prompt] == lengths[group.prompts[0]]);
                     drawn[prompt].push(sample);
                 }
             }

@@ -5,6 +5,7 @@ mod config;
 mod decoder;
 #[cfg(test)]
 mod decoder_tests;
+mod decoding;
 pub mod encoder;
 mod folder;
 pub mod generate;
@@ -19,7 +20,8 @@ mod special_tokens;
 mod tokenizer;
 
 pub use config::DecoderConfig;
-pub use decoder::{Cache, Decoder, INITIAL_DEVIATION, Start};
+pub use decoder::{Decoder, INITIAL_DEVIATION, Start};
+pub use decoding::Cache;
 pub use folder::Policy;
 pub use lora::Lora;
 pub use parameters::{Parameter, Parameters, tensor, values};

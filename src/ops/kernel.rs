@@ -134,14 +134,20 @@ pub fn alone<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Threads that work started from here may use.
-pub fn threads() -> usize {
+fn threads() -> usize {
     if ALONE.get() { 1 } else { rayon::current_num_threads().max(1) }
 }
 
-/// `each` of every item, in their order. Where there are items for every thread they run side by side, each on one thread;
+/// Pieces of work that a device takes at once: the CPU one for every thread. On a GPU each would have a queue and memory of its own.
+pub fn at_once(device: &Device) -> usize {
+    if is_cpu(device) { threads() } else { 1 }
+}
+
+/// `each` of every item, in their order. Where there are items for every thread of the CPU they run side by side, each on one thread;
 /// otherwise one after another, each on all threads.
-pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
-    if items.len() < threads().max(2) || threads() == 1 {
+pub fn side_by_side<T: Send, R: Send>(device: &Device, items: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let at_once = at_once(device);
+    if items.len() < at_once.max(2) || at_once == 1 {
         return items.into_iter().map(each).collect();
     }
     items.into_par_iter().map(|item| alone(|| each(item))).collect()

@@ -24,11 +24,11 @@ mod tile;
 mod update;
 
 pub use activation::{Activation, activate};
-pub use attention::{Family, Heads, cached_attention, causal_attention, split_heads};
+pub use attention::{Family, Heads, cached_attention, causal_attention, few_lengths, split_heads};
 pub use divergence::divergence;
 pub use embedding::embedding;
 pub use head::{HELD, Prediction, head_logits, token_log_probs};
-pub use kernel::{alone, is_cpu, is_on_cpu, side_by_side, threads};
+pub use kernel::{alone, at_once, is_cpu, is_on_cpu, side_by_side};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_onto, linear_then};
 pub use profile::profiled;

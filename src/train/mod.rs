@@ -5,7 +5,6 @@ mod checkpoint;
 mod checkpoint_tests;
 mod examples;
 mod language_model;
-mod lengths;
 #[cfg(test)]
 mod lora_tests;
 mod optimizer;

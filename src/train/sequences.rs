@@ -1,6 +1,5 @@
 //! From token lists to tensors: batches without padding, and log-probs of their completions.
 
-use super::lengths::few_lengths;
 use crate::methods::TokenLogProbs;
 use crate::models::Decoder;
 use crate::ops::{self, Family, Prediction};
@@ -75,7 +74,7 @@ pub enum Output {
 
 /// Sequences one after another, and where their completions are. On the CPU there is no padding, and a prompt that sequences next to
 /// each other share is there once. A GPU compiles kernels for every shape and wants few: there sequences have [few
-/// lengths](few_lengths), and nothing reads what comes behind their ends.
+/// lengths](ops::few_lengths), and nothing reads what comes behind their ends.
 pub struct Batch {
     /// Id and position of every token.
     tokens: Vec<(u32, usize)>,
@@ -130,7 +129,7 @@ impl Batch {
     /// The shortest come first; predictions stay in the sequences' order.
     fn filled(sequences: &[Sequence<'_>], to_last: bool, width: usize) -> Self {
         let inputs = |sequence: &Sequence<'_>| sequence.len().saturating_sub(usize::from(!to_last)).max(1);
-        let lengths = few_lengths(&sequences.iter().map(inputs).collect::<Vec<_>>(), width);
+        let lengths = ops::few_lengths(&sequences.iter().map(inputs).collect::<Vec<_>>(), width);
         let mut order: Vec<usize> = (0..sequences.len()).collect();
         order.sort_by_key(|index| lengths[*index]);
         let (mut tokens, mut starts) = (Vec::new(), vec![0; sequences.len()]);
@@ -225,7 +224,7 @@ pub fn completion_log_probs(
     device: &Device,
     progress: impl FnMut(usize),
 ) -> Vec<f64> {
-    in_chunks(sequences, progress, |chunk| {
+    in_chunks(sequences, device, progress, |chunk| {
         let batch = Batch::new(chunk, false, model, device);
         batch.sums(&batch.token_log_probs(model))
     })
@@ -235,6 +234,7 @@ pub fn completion_log_probs(
 pub fn token_log_probs_and_values(model: &Decoder, sequences: &[Sequence<'_>], device: &Device) -> Vec<Vec<[f64; 2]>> {
     in_chunks(
         sequences,
+        device,
         |_| (),
         |chunk| {
             let batch = Batch::new(chunk, false, model, device);
@@ -257,7 +257,7 @@ pub fn token_log_probs_and_values(model: &Decoder, sequences: &[Sequence<'_>], d
 
 /// Scores of every sequence under a reward model, in order.
 pub fn scores(model: &Decoder, sequences: &[Sequence<'_>], device: &Device, progress: impl FnMut(usize)) -> Vec<f64> {
-    in_chunks(sequences, progress, |chunk| {
+    in_chunks(sequences, device, progress, |chunk| {
         Batch::new(chunk, true, model, device).scores(model).to_data().iter::<f32>().map(f64::from).collect()
     })
 }
@@ -281,7 +281,7 @@ pub fn divergences(
     device: &Device,
     progress: impl FnMut(usize),
 ) -> Vec<Divergence> {
-    in_chunks(sequences, progress, |chunk| {
+    in_chunks(sequences, device, progress, |chunk| {
         let batch = Batch::new(chunk, false, policy, device);
         let hidden = [policy, reference].map(|model| batch.hidden(model));
         let values = policy.divergence(reference, hidden, &batch.predictions);
@@ -295,6 +295,7 @@ pub fn divergences(
 /// Runs sequences of like length together, those of a prompt next to each other, and such chunks side by side.
 fn in_chunks<T: Clone + Default + Send>(
     sequences: &[Sequence<'_>],
+    device: &Device,
     mut progress: impl FnMut(usize),
     run: impl Fn(&[Sequence<'_>]) -> Vec<T> + Sync,
 ) -> Vec<T> {
@@ -305,9 +306,9 @@ fn in_chunks<T: Clone + Default + Send>(
     let mut results = vec![T::default(); sequences.len()];
     let mut done = 0;
     let chunks: Vec<&[usize]> = order.chunks(INFERENCE_ROWS).collect();
-    for wave in chunks.chunks(ops::threads()) {
-        let found =
-            ops::side_by_side(wave.to_vec(), |chunk| run(&chunk.iter().map(|index| sequences[*index]).collect::<Vec<_>>()));
+    for wave in chunks.chunks(ops::at_once(device)) {
+        let run = |chunk: &[usize]| run(&chunk.iter().map(|index| sequences[*index]).collect::<Vec<_>>());
+        let found = ops::side_by_side(device, wave.to_vec(), run);
         for (index, result) in wave.concat().into_iter().zip(found.into_iter().flatten()) {
             results[index] = result;
             done += 1;

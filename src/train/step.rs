@@ -70,7 +70,7 @@ impl Trainer {
             let batch = Batch::new(shard, output == Output::Scores, &self.model, &taped);
             Pass::forward(&self.model, batch, output, &self.settings, &self.device)
         };
-        let passes = ops::side_by_side(shards, forward);
+        let passes = ops::side_by_side(&self.device, shards, forward);
         let numbers = Tensor::cat(passes.iter().map(|pass| pass.numbers.clone()).collect(), 0);
         let numbers = Tensor::from_inner(numbers).require_grad();
         let loss = loss(numbers.clone())?;
@@ -93,7 +93,7 @@ impl Trainer {
             pass.backward(&slopes, &mut gradients);
             gradients
         };
-        for gradients in ops::side_by_side(passes, backward) {
+        for gradients in ops::side_by_side(&self.device, passes, backward) {
             self.gradients.resize(gradients.len(), None);
             for (all, own) in self.gradients.iter_mut().zip(gradients) {
                 *all = sum(all.take(), own);

@@ -11,11 +11,18 @@ use burn::tensor::{Tensor, activation::softmax};
 /// Attention of the newest position to a cache that it is written into.
 ///
 /// `qkv` is `[batch, (queries + 2 keys) head]`; `keys` and `values` are `[batch, keys, capacity, head]`, of which the first
-/// `length` positions are filled. Returns `[batch, queries head]`.
-pub fn cached_attention(qkv: Tensor<2>, keys: &mut Tensor<4>, values: &mut Tensor<4>, length: usize) -> Tensor<2> {
+/// `length` positions are filled. `hidden`, `[batch, 1, 1, length + 1]`, is added to scores where rows leave some unused. Returns
+/// `[batch, queries head]`.
+pub fn cached_attention(
+    qkv: Tensor<2>,
+    keys: &mut Tensor<4>,
+    values: &mut Tensor<4>,
+    length: usize,
+    hidden: Option<&Tensor<4>>,
+) -> Tensor<2> {
     let tracked = [qkv.device(), keys.device(), values.device()].iter().any(|device| device.is_autodiff());
-    if tracked || !is_on_cpu(&qkv) {
-        return cached_attention_plain(qkv, keys, values, length);
+    if tracked || hidden.is_some() || !is_on_cpu(&qkv) {
+        return cached_attention_plain(qkv, keys, values, length, hidden);
     }
     let (old_keys, old_values) = (take(keys).into_dispatch(), take(values).into_dispatch());
     let (out, new_keys, new_values) = Dispatch::fused_cached_attention(qkv.into_dispatch(), old_keys, old_values, length);
@@ -25,7 +32,13 @@ pub fn cached_attention(qkv: Tensor<2>, keys: &mut Tensor<4>, values: &mut Tenso
 }
 
 /// [`cached_attention`] of Burn's own operations.
-pub(crate) fn cached_attention_plain(qkv: Tensor<2>, keys: &mut Tensor<4>, values: &mut Tensor<4>, length: usize) -> Tensor<2> {
+pub(crate) fn cached_attention_plain(
+    qkv: Tensor<2>,
+    keys: &mut Tensor<4>,
+    values: &mut Tensor<4>,
+    length: usize,
+    hidden: Option<&Tensor<4>>,
+) -> Tensor<2> {
     let [batch, packed] = qkv.dims();
     let [_, count, _, head] = keys.dims();
     let heads = Heads { queries: packed / head - 2 * count, keys: count };
@@ -35,7 +48,8 @@ pub(crate) fn cached_attention_plain(qkv: Tensor<2>, keys: &mut Tensor<4>, value
     *values = take(values).slice_assign(place, value);
     let filled = [0..batch, 0..count, 0..length + 1, 0..head];
     let [keys, values] = [&*keys, &*values].map(|cache| repeat_heads(cache.clone().slice(filled.clone()), heads));
-    let weights = softmax(scaled_scores(query, keys), 3);
+    let scores = scaled_scores(query, keys);
+    let weights = softmax(hidden.map_or(scores.clone(), |hidden| scores + hidden.clone()), 3);
     weights.matmul(values).reshape([batch, heads.queries * head])
 }
 
@@ -150,8 +164,8 @@ mod tests {
                     let data = TensorData::new(numbers(batch * packed, length as u64), [batch, packed]);
                     Tensor::<2>::from_data(data, &device)
                 };
-                let got = cached_attention(qkv(), &mut keys, &mut values, length);
-                let wanted = cached_attention_plain(qkv(), &mut plain_keys, &mut plain_values, length);
+                let got = cached_attention(qkv(), &mut keys, &mut values, length, None);
+                let wanted = cached_attention_plain(qkv(), &mut plain_keys, &mut plain_values, length, None);
                 let pairs = [(got.flatten::<1>(0, 1), wanted.flatten::<1>(0, 1))];
                 let caches = [(keys.clone(), plain_keys.clone()), (values.clone(), plain_values.clone())];
                 for (got, wanted) in pairs.into_iter().chain(caches.map(|(a, b)| (a.flatten(0, 3), b.flatten(0, 3)))) {
