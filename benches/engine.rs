@@ -73,7 +73,7 @@ fn step(criterion: &mut Criterion) {
     for name in ["tiny", "bench-tiny"] {
         let Ok(subject) = Subject::find(name, &device) else { continue };
         let workload = Workload::random(&subject);
-        group.bench_function(name, |bencher| bencher.iter(|| training(&subject, &workload, 8, &device).map(drop)));
+        group.bench_function(name, |bencher| bencher.iter(|| training(subject.clone(), &workload, 8, &device).map(drop)));
     }
 }
 

@@ -4,6 +4,7 @@ use super::subject::{Subject, random};
 use super::training::{Workload, losses};
 use crate::error::Result;
 use crate::models::{Decoder, Parameter, Parameters, Precision, tensor, values};
+use crate::ops;
 use crate::random::Stream;
 use crate::train::{Batch, Sequence};
 use burn::tensor::{Device, Tensor};
@@ -161,14 +162,26 @@ fn passes(model: &Decoder, device: &Device) -> [Vec<f32>; 2] {
     [values(&log_probs.inner()), gradients]
 }
 
-/// Logits after a prompt and after each of some tokens that follow, with keys and values kept.
+/// Logits after prompts of different lengths and after each of some tokens that follow, with keys and values kept: of one text after
+/// another on the CPU, of both together elsewhere.
 fn decoded(model: &Decoder, device: &Device) -> Vec<f32> {
+    const MORE: usize = 4;
     let texts = texts(model, 2);
-    let [first, second] = [0, 1].map(|text| &texts[text][..8]);
-    let (logits, mut cache) = model.start(&[&first[..4], &second[..4]], 8, device);
-    let mut all = vec![logits];
-    all.extend((4..8).map(|place| model.advance(&[first[place], second[place]], &mut cache)));
-    all.iter().flat_map(|logits| values(&logits.clone().flatten(0, 1))).collect()
+    let texts = [&texts[0][..4 + MORE], &texts[1][..2 + MORE]];
+    let run = |texts: &[&[u32]]| -> Vec<Vec<f32>> {
+        let prompts: Vec<&[u32]> = texts.iter().map(|text| &text[..text.len() - MORE]).collect();
+        let (logits, mut cache) = model.start(&prompts, 4 + MORE, device);
+        let mut all = vec![values(&logits.flatten(0, 1))];
+        for place in (1..=MORE).rev() {
+            let ids: Vec<u32> = texts.iter().map(|text| text[text.len() - place]).collect();
+            all.push(values(&model.advance(&ids, &mut cache).flatten(0, 1)));
+        }
+        let row = |row: usize| {
+            all.iter().flat_map(move |step| step.chunks_exact(step.len() / texts.len()).nth(row).into_iter().flatten())
+        };
+        (0..texts.len()).map(|index| row(index).copied().collect()).collect()
+    };
+    if ops::is_cpu(device) { texts.iter().flat_map(|text| run(&[text])).flatten().collect() } else { run(&texts).concat() }
 }
 
 /// The length of the difference over that of what was expected.

@@ -19,6 +19,7 @@ pub struct Shape {
 }
 
 /// A model to measure, and how it is measured.
+#[derive(Clone)]
 pub struct Subject {
     /// As it was asked for.
     pub name: String,

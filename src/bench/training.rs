@@ -99,7 +99,7 @@ pub struct Training {
 
 /// Losses of so many steps of DPO, going through the workload again and again.
 pub fn losses(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Vec<f64>> {
-    let (_, rows) = run(subject, workload, steps, device)?;
+    let (_, rows) = run(subject.clone(), workload, steps, device)?;
     Ok(rows.into_iter().map(|row| row.loss).collect())
 }
 
@@ -112,7 +112,7 @@ struct Step {
 }
 
 /// The mean length of a sequence, and every step.
-fn run(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<(f64, Vec<Step>)> {
+fn run(subject: Subject, workload: &Workload, steps: u64, device: &Device) -> Result<(f64, Vec<Step>)> {
     let mut data = workload.data();
     data.reference = Some(completion_log_probs(&subject.model, &data.sequences, device, |_| ()));
     let batch_pairs = workload.batch_pairs;
@@ -125,14 +125,14 @@ fn run(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> R
         seeds: (0, 0),
         tokens: 0,
     };
-    let (_, _, rows) = train_preference(&subject.model, None, &data, &run, device, &mut Checkpoints::none(), |_| ())?;
+    let (_, _, rows) = train_preference(subject.model, None, &data, &run, device, &mut Checkpoints::none(), |_| ())?;
     let tokens = data.sequences.iter().map(Sequence::len).sum::<usize>() as f64 / data.sequences.len() as f64;
     let rows = rows.into_iter().map(|row| Step { loss: row.loss, tokens: row.tokens, tokens_per_s: row.tokens_per_s });
     Ok((tokens, rows.collect()))
 }
 
-/// Takes `steps` steps of DPO, going through the workload again and again.
-pub fn training(subject: &Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Training> {
+/// Takes `steps` steps of DPO, going through the workload again and again, and writes over the subject's weights as a stage would.
+pub fn training(subject: Subject, workload: &Workload, steps: u64, device: &Device) -> Result<Training> {
     let (length, rows) = run(subject, workload, steps, device)?;
     let before = std::iter::once(0).chain(rows.iter().map(|row| row.tokens));
     let steps: Vec<(f64, f64)> = rows
@@ -177,7 +177,7 @@ pub fn breakdown(subject: &Subject, workload: &Workload, steps: u64, device: &De
     pool.install(|| {
         let data = workload.data();
         let sequences = &data.sequences[..2 * workload.batch_pairs];
-        let mut trainer = Trainer::new(&subject.model, &subject.optimisation, steps, device);
+        let mut trainer = Trainer::new(subject.model.clone(), &subject.optimisation, steps, device);
         let mut step = |index: u64| {
             trainer.add(sequences, Output::TokenLogProbs, |values| Ok(values.mean().neg()))?;
             trainer.step(index).map(drop)

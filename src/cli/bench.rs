@@ -95,19 +95,20 @@ impl Bench {
             Some(path) => Workload::read(path, self.batch, &subject)?,
             None => Workload::random(&subject),
         };
-        let training = wants(Part::Training).then(|| bench::training(&subject, &workload, self.steps, &device)).transpose()?;
         let breakdown = self.breakdown.then(|| bench::breakdown(&subject, &workload, self.steps, &device)).transpose()?;
         let generation = wants(Part::Generation).then(|| bench::generation(&subject, self.rows, 5, &device)).transpose()?;
         let (parameters, threads) = (subject.model.parameters.count(), rayon::current_num_threads());
+        let model = subject.name.clone();
+        let training = wants(Part::Training).then(|| bench::training(subject, &workload, self.steps, &device)).transpose()?;
         if self.json {
             let json = serde_json::json!({
-                "model": subject.name, "parameters": parameters, "device": name, "threads": threads,
+                "model": model, "parameters": parameters, "device": name, "threads": threads,
                 "training": training, "breakdown": breakdown, "generation": generation, "products": products,
             });
             say!("{}", serde_json::to_string_pretty(&json).map_err(Error::other)?);
             return Ok(Exit::Done);
         }
-        say!("{}: {parameters} parameters, {}, {threads} threads", subject.name, name);
+        say!("{model}: {parameters} parameters, {name}, {threads} threads");
         if let Some(it) = training {
             let (step, memory) = (it.step_s * 1e3, mebibytes(it.peak_memory));
             let batch = format!("{} x {:.0}", 2 * it.batch_pairs, it.tokens);

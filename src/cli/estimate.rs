@@ -2,7 +2,7 @@
 
 use super::study::Prepared;
 use crate::models::hf;
-use crate::plan::cost::{Ahead, Contents, Cost, Known, MAIN, Made, Rates, Shape, Texts, Thing, costs};
+use crate::plan::cost::{Ahead, Contents, Cost, Known, MAIN, Made, Rates, Shape, Texts, Thing, Worker, costs};
 use crate::plan::{Kind, Stage, Work};
 use crate::resolve::Corpus;
 use crate::stages::{Completions, Labelled, read_json};
@@ -26,7 +26,8 @@ pub(super) fn of(prepared: &Prepared, store: &Store, ahead: Ahead) -> Vec<Cost> 
             known.corpora.insert(stage.key, bytes as f64 / BYTES_PER_TOKEN);
         }
     }
-    costs(&prepared.plan.stages, &known, ahead.threads())
+    let is_gpu = prepared.devices.first().is_some_and(|device| device != "cpu");
+    costs(&prepared.plan.stages, &known, Worker { threads: ahead.threads(), is_gpu })
 }
 
 /// What files say of an artifact: of a pretrained model its config.json, of texts in the store their numbers. What cannot be read is

@@ -18,6 +18,19 @@ pub struct Policy {
     companions: Arc<Vec<(&'static str, Vec<u8>)>>,
 }
 
+/// What a model's folder holds beside the model: for whoever lets go of its weights and saves others.
+pub struct Beside {
+    tokenizer: Tokenizer,
+    companions: Arc<Vec<(&'static str, Vec<u8>)>>,
+}
+
+impl Beside {
+    /// With a model.
+    pub fn with(self, decoder: Decoder) -> Policy {
+        Policy { decoder, tokenizer: self.tokenizer, companions: self.companions }
+    }
+}
+
 const TOKENIZER: &str = "tokenizer.json";
 
 /// Files beside config.json and the weights: they are carried from the folder that a model was read from to every one it is
@@ -50,6 +63,11 @@ impl Policy {
         let companions =
             vec![("tokenizer_config.json", text(tokenizer_config)), ("generation_config.json", text(generation_config))];
         Policy { decoder, tokenizer, companions: Arc::new(companions) }
+    }
+
+    /// What is there beside the model.
+    pub fn beside(&self) -> Beside {
+        Beside { tokenizer: self.tokenizer.clone(), companions: self.companions.clone() }
     }
 
     /// Another model with the same tokenizer.

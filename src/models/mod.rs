@@ -22,7 +22,7 @@ mod tokenizer;
 pub use config::DecoderConfig;
 pub use decoder::{Decoder, INITIAL_DEVIATION, Start};
 pub use decoding::Cache;
-pub use folder::Policy;
+pub use folder::{Beside, Policy};
 pub use lora::Lora;
 pub use parameters::{Parameter, Parameters, tensor, values};
 pub use precision::Precision;

@@ -55,7 +55,7 @@ pub(super) fn run(
     let device = context.device.clone();
     let steps = training.size.steps;
     let mut checkpoints = context.checkpoints();
-    let (decoder, rows) = train_language_model(&decoder, &sequences, training, shuffle, &device, &mut checkpoints, |row| {
+    let (decoder, rows) = train_language_model(decoder, &sequences, training, shuffle, &device, &mut checkpoints, |row| {
         context.trained(row, steps)
     })?;
     context.seconds_before = checkpoints.seconds_before();

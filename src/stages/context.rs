@@ -6,7 +6,7 @@ use super::reward_model::RewardModelReport;
 use crate::error::{Error, Result};
 use crate::models::hf::peft;
 use crate::models::linear::LinearClassifier;
-use crate::models::{Decoder, Policy, Tokenizer};
+use crate::models::{Beside, Decoder, Policy, Tokenizer};
 use crate::plan::Stage;
 use crate::report::rows::TrainRow;
 use crate::resolve::{Corpus, ModelFolder};
@@ -121,11 +121,11 @@ impl<'a> Context<'a> {
     }
 
     /// Writes the stage's policy: adapters alone where it has some, and otherwise the whole model beside the files of `like`.
-    pub fn save_policy(&self, like: &Policy, decoder: Decoder) -> Result<()> {
+    pub fn save_policy(&self, beside: Beside, decoder: Decoder) -> Result<()> {
         let folder = self.folder.join("model");
         match decoder.adapters() {
             Some(_) => decoder.save_adapters(&folder, &self.relative_model_folder("reference")?),
-            None => like.with(decoder).save(&folder),
+            None => beside.with(decoder).save(&folder),
         }
     }
 

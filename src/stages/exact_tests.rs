@@ -151,7 +151,7 @@ fn on_population(labels: Labels, beta: f64, steps: u64) -> (f64, f64) {
         tokens: 0,
     };
     let (policy, _, _) =
-        train_preference(&reference, None, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained");
+        train_preference(reference.clone(), None, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained");
     let policy = log_probs(&policy, &oracle, &WORLD, &device).expect("log-probs");
     (mean_kl(&policy, &set.optimal_policy(beta / labelling.reward_scale)), set.point(&policy).kl)
 }

@@ -39,10 +39,10 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
         let optimizer = OptimizerState::load(optimisation, &decoder.parameters, &folder.join("optimizer.safetensors"), &device)?;
         let carried: Carried = read_json(&folder.join("carried.json"))?;
         let rows: Vec<TrainRow> = read_csv(&folder.join("train.csv"))?;
-        (policy.with(decoder), Some((optimizer, carried)), rows.last().map_or(0, |row| row.tokens))
+        (decoder, Some((optimizer, carried)), rows.last().map_or(0, |row| row.tokens))
     } else {
         let start = adapted(reference.clone(), lora.as_ref(), (*seed, *run_seed), &device)?;
-        (start.with(start.decoder.with_value_head(&device)), None, 0)
+        (start.decoder.with_value_head(&device), None, 0)
     };
     let run = ReinforceRun {
         ppo,
@@ -71,7 +71,7 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     };
     let mut checkpoints = context.checkpoints();
     let (decoder, optimizer, carried, rows) =
-        reinforce(&start.decoder, before, &reference.decoder, &prompts, &run, score, &device, &mut checkpoints, |row| {
+        reinforce(start, before, &reference.decoder, &prompts, &run, score, &device, &mut checkpoints, |row| {
             context.trained(row, *last);
         })?;
     context.seconds_before = checkpoints.seconds_before();
@@ -82,5 +82,5 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     let (policy, head) = decoder.without_value_head();
     let named = head.map(|head| Parameter { name: VALUE.to_owned(), ..head });
     Parameters(named.into_iter().collect()).save(&context.folder.join(VALUE_HEAD))?;
-    context.save_policy(&reference, policy)
+    context.save_policy(reference.beside(), policy)
 }

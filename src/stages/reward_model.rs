@@ -30,7 +30,8 @@ pub(super) fn run(context: &mut Context<'_>, training: &RewardModelTraining, see
     };
     let device = context.device.clone();
     let mut checkpoints = context.checkpoints();
-    let result = train_reward_model(&reference.decoder, &data, training, seed, &device, &mut checkpoints, |row, steps| {
+    let beside = reference.beside();
+    let result = train_reward_model(reference.decoder, &data, training, seed, &device, &mut checkpoints, |row, steps| {
         context.trained(row, steps)
     })?;
     context.seconds_before = checkpoints.seconds_before();
@@ -38,5 +39,5 @@ pub(super) fn run(context: &mut Context<'_>, training: &RewardModelTraining, see
     write_csv(&context.folder.join("train.csv"), &result.rows)?;
     let report = RewardModelReport { validation_accuracy: result.validation_accuracy, mean: result.mean };
     write_json(&context.folder.join("report.json"), &report)?;
-    reference.with(result.model).save(&context.folder.join("model"))
+    beside.with(result.model).save(&context.folder.join("model"))
 }

@@ -19,11 +19,12 @@ pub(super) fn run(context: &mut Context<'_>, training: &LanguageModelTraining, s
     let device = context.device.clone();
     let steps = training.size.steps;
     let mut checkpoints = context.checkpoints();
-    let (decoder, rows) = train_language_model(&base.decoder, &sequences, training, shuffle, &device, &mut checkpoints, |row| {
+    let beside = base.beside();
+    let (decoder, rows) = train_language_model(base.decoder, &sequences, training, shuffle, &device, &mut checkpoints, |row| {
         context.trained(row, steps)
     })?;
     context.seconds_before = checkpoints.seconds_before();
     context.tokens = rows.last().map(|row| row.tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
-    base.with(decoder).save(&context.folder.join("model"))
+    beside.with(decoder).save(&context.folder.join("model"))
 }

@@ -52,13 +52,14 @@ pub(super) fn run(context: &mut Context<'_>, work: &Work) -> Result<()> {
     let run = PreferenceRun { objective, optimisation, size, first: *first, last: *last, seeds: (*seed, *run_seed), tokens };
     let device = context.device.clone();
     let mut checkpoints = context.checkpoints();
+    let beside = start.beside();
     let (decoder, optimizer, rows) =
-        train_preference(&start.decoder, optimizer, &data, &run, &device, &mut checkpoints, |row| context.trained(row, *last))?;
+        train_preference(start.decoder, optimizer, &data, &run, &device, &mut checkpoints, |row| context.trained(row, *last))?;
     context.seconds_before = checkpoints.seconds_before();
     context.tokens = rows.last().map(|row| row.tokens - tokens);
     write_csv(&context.folder.join("train.csv"), &rows)?;
     optimizer.save(&context.folder.join("optimizer.safetensors"))?;
-    context.save_policy(&start, decoder)
+    context.save_policy(beside, decoder)
 }
 
 /// The policy with fresh adapters, where the study wants some.

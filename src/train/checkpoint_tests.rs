@@ -73,7 +73,7 @@ fn a_language_model_goes_on() {
     ends_with_the_same_bits(&|checkpoints, after| {
         // 24 of 96 texts a step: the order is drawn anew within.
         let shuffle = Stream::new(0, 0, "text batches", 0);
-        train_language_model(&model(), &sequences, &training, shuffle, &Device::flex(), checkpoints, |row| after(row.step))
+        train_language_model(model(), &sequences, &training, shuffle, &Device::flex(), checkpoints, |row| after(row.step))
     });
 }
 
@@ -107,7 +107,7 @@ fn preference_training_goes_on_in_the_middle_of_a_segment() {
             seeds: (0, 0),
             tokens: 100,
         };
-        let done = train_preference(&model, None, &data, &run, &Device::flex(), checkpoints, |row| after(row.step))?;
+        let done = train_preference(model.clone(), None, &data, &run, &Device::flex(), checkpoints, |row| after(row.step))?;
         Ok((done.0, done.2))
     });
 }
@@ -119,7 +119,8 @@ fn a_reward_model_goes_on_and_remembers_its_best_epoch() {
     let size = RewardModelSize { epochs: 3, batch_pairs: 10, validation_share: 0.25 };
     let training = RewardModelTraining { optimisation: optimisation(), size };
     ends_with_the_same_bits(&|checkpoints, after| {
-        let done = train_reward_model(&model, &data, &training, 0, &Device::flex(), checkpoints, |row, _| after(row.step))?;
+        let done =
+            train_reward_model(model.clone(), &data, &training, 0, &Device::flex(), checkpoints, |row, _| after(row.step))?;
         Ok((done.model, done.rows))
     });
 }
@@ -146,7 +147,8 @@ fn reinforcement_goes_on_with_its_coefficient_and_its_scores() {
         };
         let score = |sequences: &[Sequence<'_>]| Ok(sequences.iter().map(|s| s.completion.len() as f64).collect());
         let device = Device::flex();
-        let done = reinforce(&policy, None, &reference, &prompts, &run, score, &device, checkpoints, |row| after(row.step))?;
+        let done =
+            reinforce(policy.clone(), None, &reference, &prompts, &run, score, &device, checkpoints, |row| after(row.step))?;
         Ok((done.0, done.3))
     });
 }
@@ -159,7 +161,7 @@ fn what_a_kill_left_half_written_is_passed_over() {
     let training = LanguageModelTraining { optimisation: optimisation(), size };
     let train: &Loop<'_> = &|checkpoints, after| {
         let shuffle = Stream::new(0, 0, "text batches", 0);
-        train_language_model(&model(), &sequences, &training, shuffle, &Device::flex(), checkpoints, |row| after(row.step))
+        train_language_model(model(), &sequences, &training, shuffle, &Device::flex(), checkpoints, |row| after(row.step))
     };
     let whole = bits(train(&mut Checkpoints::none(), &|_| ()).expect("trained"));
     for damaged in ["weights.safetensors", "optimizer.safetensors", "state.json", "train.csv"] {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Trains `model` on the completions of `sequences` and returns it with one row a step. The loss is the sum over a sequence's tokens, averaged over the batch; train.csv shows it per token.
 pub fn train_language_model(
-    model: &Decoder,
+    model: Decoder,
     sequences: &[Sequence<'_>],
     training: &LanguageModelTraining,
     mut shuffle: Stream,

@@ -49,7 +49,7 @@ fn train(
         seeds: (0, 0),
         tokens: 0,
     };
-    train_preference(model, optimizer, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained")
+    train_preference(model.clone(), optimizer, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained")
 }
 
 fn bits(model: &Decoder) -> Vec<Vec<f32>> {

@@ -34,7 +34,7 @@ pub struct PreferenceRun<'a> {
 
 /// Runs one segment and returns the policy, the optimiser and one row a step.
 pub fn train_preference(
-    model: &Decoder,
+    model: Decoder,
     optimizer: Option<OptimizerState>,
     data: &PreferenceData<'_>,
     run: &PreferenceRun<'_>,

@@ -72,7 +72,7 @@ pub struct Rollout {
 /// gives the reward of whole completions.
 #[expect(clippy::too_many_arguments, reason = "each is one thing, and there is one caller")]
 pub fn reinforce(
-    policy: &Decoder,
+    policy: Decoder,
     before: Option<(OptimizerState, Carried)>,
     reference: &Decoder,
     prompts: &[Vec<u32>],

@@ -99,7 +99,7 @@ fn a_step_of_ppo_is_pytorchs() {
             let of_epoch = minibatches.iter().filter(|minibatch| minibatch["epoch"] == epoch);
             of_epoch.flat_map(|minibatch| tokens(&minibatch["completions"])).map(|index| index as usize).collect()
         };
-        let mut trainer = Trainer::new(&policy, &settings, 1, &device);
+        let mut trainer = Trainer::new(policy.clone(), &settings, 1, &device);
         let row = update(&mut trainer, &sequences, &made, &ppo, order, 0).expect("updated");
         let mean = |key: &str| minibatches.iter().map(|one| number(&one[key])).sum::<f64>() / minibatches.len() as f64;
         let columns: [(Column, &str); 6] = [
@@ -171,8 +171,9 @@ fn run(cut: u64, change: impl Fn(&mut Ppo)) -> (Vec<f64>, Vec<f32>) {
             ends: &[0],
             tokens: 0,
         };
-        let done = reinforce(&policy, before, &reference, &prompts, &run, score, &device, &mut Checkpoints::none(), |_| ())
-            .expect("trained");
+        let done =
+            reinforce(policy.clone(), before, &reference, &prompts, &run, score, &device, &mut Checkpoints::none(), |_| ())
+                .expect("trained");
         let (trained, optimizer, carried, rows) = done;
         policy = trained;
         // Through their files, as between stages.
@@ -223,7 +224,7 @@ fn a_score_that_is_no_number_is_refused() {
     };
     let nan = |sequences: &[Sequence<'_>]| Ok(vec![f64::NAN; sequences.len()]);
     let policy = reference.with_value_head(&device);
-    let error = reinforce(&policy, None, &reference, &[vec![0, 1]], &run, nan, &device, &mut Checkpoints::none(), |_| ())
+    let error = reinforce(policy.clone(), None, &reference, &[vec![0, 1]], &run, nan, &device, &mut Checkpoints::none(), |_| ())
         .err()
         .expect("an error");
     assert!(error.to_string().contains("score of sample 1"), "{error}");

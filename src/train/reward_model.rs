@@ -27,7 +27,7 @@ pub struct RewardModelResult {
 
 /// Trains a reward model from `reference`. Prompts, not pairs, are split, so that no completion is on both sides.
 pub fn train_reward_model(
-    reference: &Decoder,
+    reference: Decoder,
     data: &PreferenceData<'_>,
     training: &RewardModelTraining,
     seed: u64,
@@ -44,7 +44,9 @@ pub fn train_reward_model(
     let batch_pairs = training.size.batch_pairs;
     let per_epoch = pairs.len().div_ceil(batch_pairs) as u64;
     let steps = per_epoch * training.size.epochs;
-    let mut trainer = Trainer::new(&reference.with_scalar_head(device), &training.optimisation, steps, device);
+    // The reference itself is let go of.
+    let model = { reference }.with_scalar_head(device);
+    let mut trainer = Trainer::new(model, &training.optimisation, steps, device);
     let (mut rows, mut validation_accuracy) = (Vec::new(), Vec::new());
     let mut best: Option<(f64, Decoder)> = None;
     if let Some(left) = checkpoints.resume::<Vec<f64>>(&mut trainer) {

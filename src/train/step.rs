@@ -39,14 +39,15 @@ pub struct StepResult {
 }
 
 impl Trainer {
-    /// Starts from `model` with a fresh optimiser; `steps` is the length that a decaying schedule ends at.
-    pub fn new(model: &Decoder, settings: &Optimisation, steps: u64, device: &Device) -> Self {
-        Trainer::resume(model, OptimizerState::new(settings, &model.parameters), settings, steps, device)
+    /// Starts from `model`, whose weights are written over unless somebody else holds them, with a fresh optimiser; `steps` is the length that a decaying schedule ends at.
+    pub fn new(model: Decoder, settings: &Optimisation, steps: u64, device: &Device) -> Self {
+        let optimizer = OptimizerState::new(settings, &model.parameters);
+        Trainer::resume(model, optimizer, settings, steps, device)
     }
 
     /// Goes on with a saved optimiser.
-    pub fn resume(model: &Decoder, optimizer: OptimizerState, settings: &Optimisation, steps: u64, device: &Device) -> Self {
-        let (model, settings, device) = (model.clone(), settings.clone(), device.clone());
+    pub fn resume(model: Decoder, optimizer: OptimizerState, settings: &Optimisation, steps: u64, device: &Device) -> Self {
+        let (settings, device) = (settings.clone(), device.clone());
         Trainer { model, optimizer, settings, steps, device, loss: 0.0, gradients: Vec::new() }
     }
 

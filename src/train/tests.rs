@@ -53,7 +53,7 @@ fn train(steps: u64, change: impl Fn(&mut Optimisation)) -> (Vec<f64>, Vec<Vec<f
         tokens: 0,
     };
     let (model, _, rows) =
-        train_preference(&model, None, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained");
+        train_preference(model, None, &data, &run, &device, &mut Checkpoints::none(), |_| ()).expect("trained");
     let weights = model.parameters.0.iter().map(|parameter| crate::models::values(&parameter.value)).collect();
     (rows.into_iter().map(|row| row.loss).collect(), weights)
 }
@@ -185,7 +185,7 @@ fn losses(method: &dyn Objective, data: &PreferenceData<'_>, model: &Decoder, pa
         tokens: 0,
     };
     let (_, _, rows) =
-        train_preference(model, None, data, &run, &Device::flex(), &mut Checkpoints::none(), |_| ()).expect("trained");
+        train_preference(model.clone(), None, data, &run, &Device::flex(), &mut Checkpoints::none(), |_| ()).expect("trained");
     rows.into_iter().map(|row| row.loss).collect()
 }
 
@@ -268,8 +268,9 @@ fn a_batch_of_texts_in_parts_is_the_same_step() {
         let size = LanguageModelSize { steps: 6, batch_sequences: 12, max_tokens: 40 };
         let training = LanguageModelTraining { optimisation, size };
         let shuffle = Stream::new(0, 0, "text batches", 0);
-        let (_, rows) = train_language_model(&model, &sequences, &training, shuffle, &device, &mut Checkpoints::none(), |_| ())
-            .expect("trained");
+        let (_, rows) =
+            train_language_model(model.clone(), &sequences, &training, shuffle, &device, &mut Checkpoints::none(), |_| ())
+                .expect("trained");
         rows.into_iter().map(|row| row.loss).collect()
     };
     for (step, (parts, whole)) in losses(4).iter().zip(losses(1)).enumerate() {

@@ -9,18 +9,21 @@ mod schedule;
 mod shape;
 mod texts;
 mod training;
+mod worker;
 
 pub use contents::{Contents, Known};
 pub use rates::{Made, Rates, Thing};
 pub use schedule::{Ahead, Timetable, timetable};
 pub use shape::Shape;
 pub use texts::Texts;
+pub use worker::Worker;
 
 use super::stage::Stage;
 use super::work::Work;
 use crate::store::Key;
 use contents::Reading;
 use passes::{Load, Read, score, write};
+
 use serde::{Deserialize, Serialize};
 use shape::FLOAT;
 use std::collections::HashMap;
@@ -43,7 +46,7 @@ pub struct Cost {
     pub flops: f64,
     /// Weights of its main model; 0 without one.
     pub weights: f64,
-    /// The greatest memory of its worker, in bytes.
+    /// The greatest memory of its worker, or that its worker has on its GPU, in bytes.
     pub peak_memory: u64,
     /// Bytes of it that a training batch in twice as many parts takes half of.
     #[serde(default)]
@@ -77,20 +80,25 @@ pub struct Frozen {
     pub cost: Option<Cost>,
 }
 
-/// The costs of stages, inputs before what reads them, where workers have so many threads.
-pub fn costs(stages: &[Stage], known: &Known, threads: usize) -> Vec<Cost> {
+/// The costs of stages, inputs before what reads them, by such workers.
+pub fn costs(stages: &[Stage], known: &Known, worker: Worker) -> Vec<Cost> {
     let mut contents: HashMap<&Key, Contents> = HashMap::with_capacity(stages.len());
     let mut on_disk: HashMap<&Key, f64> = HashMap::with_capacity(stages.len());
     let mut all = Vec::with_capacity(stages.len());
     for stage in stages {
         let reading = Reading::new(stage, &contents, known);
         let made = reading.contents();
-        let load = load(&reading, &made, threads as f64);
+        let load = load(&reading, &made, worker);
         let disk = disk::bytes(&reading, &made);
         let texts: f64 = TEXTS.iter().filter_map(|role| on_disk.get(stage.inputs.get(*role)?)).sum();
         let own = if made.model.is_some() { 0.0 } else { disk };
-        let engine = if load.flops > 0.0 { threads as f64 * THREAD[usize::from(made.model.is_some())] } else { 0.0 };
-        let memory = PROCESS + engine + FLOAT * resident(&reading, &made) + load.memory + PARSED * (texts + own);
+        let held = FLOAT * resident(&reading, &made) + load.memory;
+        let memory = if worker.is_gpu {
+            held
+        } else {
+            let engine = if load.flops > 0.0 { worker.threads as f64 * THREAD[usize::from(made.model.is_some())] } else { 0.0 };
+            PROCESS + engine + held + PARSED * (texts + own)
+        };
         let main = made.model.or_else(|| reading.model(&MAIN));
         all.push(Cost {
             tokens: load.tokens,
@@ -156,68 +164,68 @@ fn resident(reading: &Reading<'_>, made: &Contents) -> f64 {
 }
 
 /// What a stage's models do.
-fn load(reading: &Reading<'_>, made: &Contents, threads: f64) -> Load {
+fn load(reading: &Reading<'_>, made: &Contents, worker: Worker) -> Load {
     let corpus = reading.stage.corpus.as_ref();
     let labelled = || Labelled::of(reading);
     match (&reading.stage.work, made.model) {
         (Work::Base { training, role, .. }, Some(shape)) => {
-            training::language_model(&shape, &training::general(corpus, *role, training.size.max_tokens), training)
+            training::language_model(&shape, &training::general(corpus, *role, training.size.max_tokens), training, worker)
         }
         (Work::Sft { training, .. }, Some(shape)) => {
-            training::language_model(&shape, &training::reviews(corpus, training.size.max_tokens), training)
+            training::language_model(&shape, &training::reviews(corpus, training.size.max_tokens), training, worker)
         }
         (Work::SftOnChosen { training, .. }, Some(shape)) => {
             let Pieces { prompts, completions } = labelled().all();
             let each = completions.count / prompts.count.max(1.0);
             let alone = Pieces { prompts: prompts.times(prompts.count * each), completions };
-            training::language_model(&shape, &alone.part(1.0), training)
+            training::language_model(&shape, &alone.part(1.0), training, worker)
         }
-        (Work::RewardModel { training, .. }, Some(shape)) => training::reward_model(&shape, &labelled(), training, threads),
+        (Work::RewardModel { training, .. }, Some(shape)) => training::reward_model(&shape, &labelled(), training, worker),
         (Work::Train { method, optimisation, size, examples, .. }, Some(shape)) => match method.objective() {
             Some(objective) => {
-                training::preference(&shape, &labelled(), (objective, optimisation, size), *examples, reading, threads)
+                training::preference(&shape, &labelled(), (objective, optimisation, size), *examples, reading, worker)
             }
             None => Load::default(),
         },
-        (Work::Reinforce { .. }, Some(shape)) => training::reinforce(&shape, reading, threads),
-        (work, _) => inference(work, reading, made, threads),
+        (Work::Reinforce { .. }, Some(shape)) => training::reinforce(&shape, reading, worker),
+        (work, _) => inference(work, reading, made, worker),
     }
 }
 
 /// The same for stages that train nothing.
-fn inference(work: &Work, reading: &Reading<'_>, made: &Contents, threads: f64) -> Load {
+fn inference(work: &Work, reading: &Reading<'_>, made: &Contents, worker: Worker) -> Load {
     match (work, reading.model(&["policy", "reference"])) {
         (Work::Samples { .. } | Work::Generate { .. }, Some(shape)) => {
-            write(&shape, reading.input("prompts").prompts(), made.completions(), threads)
+            write(&shape, reading.input("prompts").prompts(), made.completions(), worker)
         }
         (Work::ReferenceLogprobs { mismatched }, Some(shape)) => {
             let (prompts, samples) = (reading.input("prompts").prompts(), reading.input("samples").completions());
             let completions = if *mismatched { samples.times(prompts.count) } else { samples };
-            score(&shape, &Pieces::shared(prompts, completions), Read::LogProbs, threads)
+            score(&shape, &Pieces::shared(prompts, completions), Read::LogProbs, worker)
         }
-        (Work::Evaluate { .. }, Some(shape)) => evaluate(&shape, reading, threads),
-        (Work::Judge { best_of_n, .. }, _) => judge(reading, best_of_n.is_some(), threads),
+        (Work::Evaluate { .. }, Some(shape)) => evaluate(&shape, reading, worker),
+        (Work::Judge { best_of_n, .. }, _) => judge(reading, best_of_n.is_some(), worker),
         (Work::Exact { world, best_of_n, .. }, Some(shape)) => {
             let pieces = texts::oracle(world, world.prompts as f64);
             let all = Pieces::shared(pieces.prompts, pieces.completions.times((world.prompts * world.completions()) as f64));
-            let reference = score(&shape, &all, Read::LogProbs, threads);
+            let reference = score(&shape, &all, Read::LogProbs, worker);
             let own = if best_of_n.is_some() { Read::Scores } else { Read::LogProbs };
-            reference.then(score(&shape, &all, own, threads))
+            reference.then(score(&shape, &all, own, worker))
         }
         (Work::Population { .. }, Some(shape)) => {
-            score(&shape, &Pieces::shared(made.prompts(), made.completions()), Read::LogProbs, threads)
+            score(&shape, &Pieces::shared(made.prompts(), made.completions()), Read::LogProbs, worker)
         }
         (Work::Comparisons { .. }, _) => {
             let classifier = reading.model(&["classifier"]);
             let pieces = Pieces::shared(reading.input("prompts").prompts(), reading.input("samples").completions());
-            classifier.map(|shape| score(&shape, &pieces, Read::Scores, threads)).unwrap_or_default()
+            classifier.map(|shape| score(&shape, &pieces, Read::Scores, worker)).unwrap_or_default()
         }
         _ => Load::default(),
     }
 }
 
 /// Divergence from the reference, learned and true rewards, fluency, and held-out comparisons.
-fn evaluate(policy: &Shape, reading: &Reading<'_>, threads: f64) -> Load {
+fn evaluate(policy: &Shape, reading: &Reading<'_>, worker: Worker) -> Load {
     let pieces = |prompts: &str, completions: &str| {
         Pieces::shared(reading.input(prompts).prompts(), reading.input(completions).completions())
     };
@@ -227,7 +235,7 @@ fn evaluate(policy: &Shape, reading: &Reading<'_>, threads: f64) -> Load {
     });
     let mut load = Load::default();
     let mut add = |model: Option<Shape>, pieces: &Pieces, read: Read| {
-        load = load.then(model.map(|shape| score(&shape, pieces, read, threads)).unwrap_or_default());
+        load = load.then(model.map(|shape| score(&shape, pieces, read, worker)).unwrap_or_default());
     };
     let is_reference = reading.same("policy", "reference");
     if !is_reference || reading.has("held_out_samples") {
@@ -245,13 +253,13 @@ fn evaluate(policy: &Shape, reading: &Reading<'_>, threads: f64) -> Load {
 }
 
 /// Both completions of every pair, by every model of the judge.
-fn judge(reading: &Reading<'_>, one_each: bool, threads: f64) -> Load {
+fn judge(reading: &Reading<'_>, one_each: bool, worker: Worker) -> Load {
     let (prompts, drawn) = (reading.input("prompts").prompts(), reading.input("generations").completions());
     let drawn = if one_each { drawn.times(prompts.count) } else { drawn };
     let both = Pieces { prompts: prompts.times(2.0 * drawn.count), completions: drawn.times(2.0 * drawn.count) };
     let roles = reading.stage.inputs.keys().filter(|role| role.starts_with("judge_") || *role == "classifier");
     let models = roles.filter_map(|role| reading.input(role).model);
-    models.fold(Load::default(), |load, shape| load.then(score(&shape, &both, Read::LogProbs, threads)))
+    models.fold(Load::default(), |load, shape| load.then(score(&shape, &both, Read::LogProbs, worker)))
 }
 
 #[cfg(test)]

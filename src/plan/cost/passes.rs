@@ -2,7 +2,9 @@
 
 use super::shape::{FLOAT, Shape};
 use super::texts::{Pieces, Texts};
-use crate::models::generate::CACHE;
+use super::worker::Worker;
+use crate::models::generate::{CACHE, DRAWN, ROWS_ON_GPU};
+use crate::ops;
 use crate::spec::{Optimisation, Optimizer};
 
 /// Sequences that inference runs at once, on every thread.
@@ -18,9 +20,13 @@ const SHARD_TOKENS: f64 = 512.0;
 /// Logits of a shard that are kept for the backward pass, at most.
 const KEPT_LOGITS: f64 = (1 << 20) as f64;
 /// Numbers that a token leaves in a block until the backward pass is through, in widths of the residual stream. Counted from what
-/// training takes: 16 are the inputs of the block's operations, the rest are gradients on their way and blocks that the allocator
-/// keeps. docs/plan.md has the measurements.
+/// training takes: 16 are the inputs of the block's operations, the rest are gradients on their way and, on the CPU, blocks that the
+/// allocator keeps, of which small models have the most. docs/plan.md and docs/gpu.md have the measurements.
 const TAPE: f64 = 50.0;
+/// The same on a GPU.
+const TAPE_ON_GPU: f64 = 17.0;
+/// Numbers for every logit of a piece of the head on a GPU, forwards and backwards.
+const LOGITS_ON_GPU: f64 = 6.0;
 /// Numbers of a token that inference holds at once, in the same unit.
 const FLIGHT: f64 = 12.0;
 
@@ -69,50 +75,58 @@ impl Read {
 }
 
 /// One forward pass of all `pieces`, which are many batches.
-pub fn score(shape: &Shape, pieces: &Pieces, read: Read, threads: f64) -> Load {
+pub fn score(shape: &Shape, pieces: &Pieces, read: Read, worker: Worker) -> Load {
     let flops = shape.forward(pieces.run(), pieces.length() / 2.0) + read.head(shape, pieces);
-    let rows = (SCORED_AT_ONCE * threads).min(pieces.completions.count);
+    let rows = (SCORED_AT_ONCE * worker.at_once()).min(pieces.completions.count);
     let memory = rows * pieces.longest() * FLIGHT * shape.width * FLOAT;
     Load { tokens: pieces.tokens(), flops, memory, batch: 0.0 }
 }
 
 /// Writes `completions` after `prompts`, with keys and values of what was read and written kept.
-pub fn write(shape: &Shape, prompts: Texts, completions: Texts, threads: f64) -> Load {
+pub fn write(shape: &Shape, prompts: Texts, completions: Texts, worker: Worker) -> Load {
     let read = shape.forward(prompts.tokens(), prompts.mean / 2.0) + shape.head(prompts.count);
     let attended = prompts.mean + completions.mean / 2.0;
     let written = shape.forward(completions.tokens(), attended) + shape.head(completions.tokens());
     let [least, most] = DECODED_AT_ONCE;
     let longest = prompts.longest + completions.longest;
-    let rows = if shape.weights <= SMALL {
-        threads * (completions.count / GROUPS).ceil().clamp(least, most)
+    let drawn = if worker.is_gpu { DRAWN as f64 } else { 0.0 } * shape.vocabulary * FLOAT;
+    let rows = if shape.weights <= SMALL && !worker.is_gpu {
+        worker.at_once() * (completions.count / GROUPS).ceil().clamp(least, most)
     } else {
-        (CACHE as f64 / (2.0 * longest * shape.cache())).floor().clamp(1.0, most)
+        let most = if worker.is_gpu { ROWS_ON_GPU as f64 } else { most };
+        (CACHE as f64 / (2.0 * longest * shape.cache() + drawn)).floor().clamp(1.0, most)
     };
     let rows = rows.min(completions.count);
     // Rows that end leave a cache of which the rest is copied.
     let cache = 2.0 * rows * longest * shape.cache();
-    let logits = 2.0 * rows * shape.vocabulary * FLOAT;
+    let logits = rows * (2.0 * shape.vocabulary * FLOAT).max(drawn);
     Load { tokens: prompts.tokens() + completions.tokens(), flops: read + written, memory: cache + logits, batch: 0.0 }
 }
 
 /// One step of training on a batch; memory is that of one of the `parts` into which the batch is cut, gradients and the optimiser's
 /// state.
-pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisation) -> Load {
+pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisation, worker: Worker) -> Load {
     let forward = shape.forward(batch.run(), batch.length() / 2.0) + read.head(shape, batch);
     let parts = optimisation.gradient_accumulation_steps.max(1) as f64;
     let tokens = batch.tokens() / parts;
-    let shards = if shape.weights <= SMALL { (tokens / SHARD_TOKENS).ceil().max(1.0).log2().floor().exp2() } else { 1.0 };
-    let logits = match read {
-        Read::LogProbs => (batch.completions.tokens() / parts * shape.vocabulary).min(shards * KEPT_LOGITS),
-        Read::Scores => 0.0,
+    let is_cut = shape.weights <= SMALL && !worker.is_gpu;
+    let shards = if is_cut { (tokens / SHARD_TOKENS).ceil().max(1.0).log2().floor().exp2() } else { 1.0 };
+    let predicted = batch.completions.tokens() / parts;
+    let [logits, taped] = if worker.is_gpu {
+        [LOGITS_ON_GPU * predicted.min(ops::HELD as f64) * shape.vocabulary, TAPE_ON_GPU]
+    } else {
+        [(predicted * shape.vocabulary).min(shards * KEPT_LOGITS), TAPE]
     };
+    let logits = if read == Read::LogProbs { logits } else { 0.0 };
     // With checkpointing one number a block stays, and one block's tape is made at a time.
-    let [kept, taped] = if optimisation.gradient_checkpointing { [shape.layers, 1.0] } else { [0.0, shape.layers] };
-    let tape = batch.run() / parts * shape.width * (kept + taped * TAPE);
+    let [kept, blocks] = if optimisation.gradient_checkpointing { [shape.layers, 1.0] } else { [0.0, shape.layers] };
+    let tape = worker.run(batch, shape.width) / parts * shape.width * (kept + blocks * taped);
     let again = if optimisation.gradient_checkpointing { forward } else { 0.0 };
     // One pass adds to the sum as it goes; several have gradients of their own.
     let summed = if parts > 1.0 && shards > 1.0 { 1.0 } else { 0.0 };
-    let own = shape.trained * (states(optimisation) + shards + summed);
+    // A GPU's embedding has its gradient apart from that of the head until both are there.
+    let embedding = if worker.is_gpu { shape.vocabulary * shape.width * (shape.trained / shape.weights).min(1.0) } else { 0.0 };
+    let own = shape.trained * (states(optimisation) + shards + summed) + embedding;
     let flops = shape.training_factor() * forward + again;
     Load { tokens: batch.tokens(), flops, memory: FLOAT * (tape + logits + own), batch: FLOAT * (tape + logits) }
 }
@@ -132,6 +146,8 @@ mod tests {
     use super::*;
     use crate::models::DecoderConfig;
 
+    const CPU: Worker = Worker { threads: 1, is_gpu: false };
+
     fn mebibytes(bytes: f64) -> f64 {
         bytes / f64::from(1 << 20)
     }
@@ -141,7 +157,7 @@ mod tests {
     fn a_step_of_gpt2_takes_the_memory_that_was_measured() {
         let shape = Shape::of(&DecoderConfig::gpt2(50257, 1024, 768, 12, 12));
         let batch = Pieces { prompts: Texts::at_most(4.0, 1.0), completions: Texts::at_most(4.0, 127.0) };
-        let step = step(&shape, &batch, Read::LogProbs, &Optimisation::constant(Optimizer::Adamw, 1e-4));
+        let step = step(&shape, &batch, Read::LogProbs, &Optimisation::constant(Optimizer::Adamw, 1e-4), CPU);
         let all = mebibytes(step.memory + FLOAT * shape.weights);
         assert!((0.8..1.2).contains(&(all / 2_900.0)), "{all} MiB");
     }
@@ -152,7 +168,8 @@ mod tests {
         let batch = Pieces { prompts: Texts::at_most(16.0, 1.0), completions: Texts::at_most(16.0, 511.0) };
         let settings =
             |gradient_checkpointing| Optimisation { gradient_checkpointing, ..Optimisation::constant(Optimizer::Sgd, 1e-4) };
-        let [without, with] = [false, true].map(|checkpointing| step(&shape, &batch, Read::LogProbs, &settings(checkpointing)));
+        let [without, with] =
+            [false, true].map(|checkpointing| step(&shape, &batch, Read::LogProbs, &settings(checkpointing), CPU));
         assert!((with.flops / without.flops - 4.0 / 3.0).abs() < 1e-9);
         assert!(with.memory < 0.2 * without.memory, "{with:?} {without:?}");
     }
@@ -162,10 +179,10 @@ mod tests {
         let shape = Shape::of(&DecoderConfig::gpt2(200, 64, 32, 2, 4));
         let (prompts, completions) = (Texts::at_most(6.0, 5.0), Texts::at_most(6.0, 9.0));
         let pieces = Pieces { prompts, completions };
-        let step = step(&shape, &pieces, Read::LogProbs, &Optimisation::constant(Optimizer::Sgd, 1.0));
-        let scored = score(&shape, &pieces, Read::LogProbs, 1.0);
+        let step = step(&shape, &pieces, Read::LogProbs, &Optimisation::constant(Optimizer::Sgd, 1.0), CPU);
+        let scored = score(&shape, &pieces, Read::LogProbs, CPU);
         assert_eq!(step.flops, 3.0 * scored.flops);
-        let written = write(&shape, prompts, completions, 1.0);
+        let written = write(&shape, prompts, completions, CPU);
         assert_eq!(written.tokens, scored.tokens);
         assert!((0.8..1.3).contains(&(written.flops / scored.flops)), "{written:?} {scored:?}");
     }

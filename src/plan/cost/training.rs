@@ -4,16 +4,17 @@ use super::contents::Reading;
 use super::passes::{Load, Read, score, step, write};
 use super::shape::Shape;
 use super::texts::{self, Pieces, Texts};
+use super::worker::Worker;
 use crate::methods::{Examples, Method, Objective, Role};
 use crate::plan::{ModelRole, Work};
 use crate::resolve::Corpus;
 use crate::spec::{LanguageModelTraining, Optimisation, RewardModelTraining, Shuffle, TrainingSize};
 
 /// Maximum likelihood on `texts`, of which only completions are predicted.
-pub(super) fn language_model(shape: &Shape, texts: &Pieces, training: &LanguageModelTraining) -> Load {
+pub(super) fn language_model(shape: &Shape, texts: &Pieces, training: &LanguageModelTraining, worker: Worker) -> Load {
     let count = training.size.batch_sequences as f64;
     let batch = Pieces { prompts: texts.prompts.times(count), completions: texts.completions.times(count) };
-    let load = step(shape, &batch, Read::LogProbs, &training.optimisation);
+    let load = step(shape, &batch, Read::LogProbs, &training.optimisation, worker);
     // A record counts what is predicted.
     Load { tokens: batch.completions.tokens(), ..load }.times(training.size.steps as f64)
 }
@@ -94,7 +95,7 @@ pub(super) fn preference(
     (objective, optimisation, size): (&dyn Objective, &Optimisation, &TrainingSize),
     examples: usize,
     reading: &Reading<'_>,
-    threads: f64,
+    worker: Worker,
 ) -> Load {
     let (Work::Train { first, last, .. }, prompts) = (&reading.stage.work, data.prompts.count) else {
         return Load::default();
@@ -122,27 +123,27 @@ pub(super) fn preference(
             Examples::Rankings => data.all().part(count * data.completions.count / data.prompts.count.max(1.0)),
         }
     };
-    let mut load = step(shape, &batch, Read::LogProbs, optimisation);
+    let mut load = step(shape, &batch, Read::LogProbs, optimisation, worker);
     if objective.needs_mismatched() {
         let others = data.one_each().part(batch.prompts.count.min(data.prompts.count));
-        load = Load { tokens: load.tokens, ..load.then(score(shape, &others, Read::LogProbs, threads)) };
+        load = Load { tokens: load.tokens, ..load.then(score(shape, &others, Read::LogProbs, worker)) };
     }
     load.times(last.saturating_sub(*first) as f64)
 }
 
 /// A reward model: epochs over the pairs that do not choose the epoch, a look at all completions after each, and one for their mean.
-pub(super) fn reward_model(shape: &Shape, data: &Labelled, training: &RewardModelTraining, threads: f64) -> Load {
+pub(super) fn reward_model(shape: &Shape, data: &Labelled, training: &RewardModelTraining, worker: Worker) -> Load {
     let trained = data.pairs * (1.0 - training.size.validation_share);
     // An epoch's last batch may be smaller.
     let steps = trained / training.size.batch_pairs.max(1) as f64;
     let batch = data.batch(training.size.batch_pairs as f64, Shuffle::Prompts, true);
-    let epoch = step(shape, &batch, Read::Scores, &training.optimisation).times(steps);
-    let look = Load { tokens: 0.0, ..score(shape, &data.all(), Read::Scores, threads) };
+    let epoch = step(shape, &batch, Read::Scores, &training.optimisation, worker).times(steps);
+    let look = Load { tokens: 0.0, ..score(shape, &data.all(), Read::Scores, worker) };
     epoch.then(look).times(training.size.epochs as f64).then(look)
 }
 
 /// A segment of reinforcement learning: rollouts, their log-probs under policy and reference, their scores, and the updates.
-pub(super) fn reinforce(shape: &Shape, reading: &Reading<'_>, threads: f64) -> Load {
+pub(super) fn reinforce(shape: &Shape, reading: &Reading<'_>, worker: Worker) -> Load {
     let Work::Reinforce { method, optimisation, max_new_tokens, first, last, .. } = &reading.stage.work else {
         return Load::default();
     };
@@ -153,17 +154,17 @@ pub(super) fn reinforce(shape: &Shape, reading: &Reading<'_>, threads: f64) -> L
     let completions = from.written(1, *max_new_tokens).times(rollouts);
     let pieces = Pieces::shared(prompts, completions);
     let unseen = |load: Load| Load { tokens: 0.0, ..load };
-    let mut load = unseen(write(shape, prompts, completions, threads));
+    let mut load = unseen(write(shape, prompts, completions, worker));
     for _ in 0..2 {
-        load = load.then(unseen(score(shape, &pieces, Read::LogProbs, threads)));
+        load = load.then(unseen(score(shape, &pieces, Read::LogProbs, worker)));
     }
     if let Some(judge) = reading.model(&["reward_model", "classifier"]) {
-        load = load.then(unseen(score(&judge, &pieces, Read::Scores, threads)));
+        load = load.then(unseen(score(&judge, &pieces, Read::Scores, worker)));
     }
     // An update sees completions in any order, each with a prompt of its own.
     let minibatch = (ppo.minibatch as f64).min(rollouts);
     let alone = Pieces { prompts: prompts.times(minibatch), completions: completions.times(minibatch) };
-    let update = step(shape, &alone, Read::LogProbs, optimisation);
+    let update = step(shape, &alone, Read::LogProbs, optimisation, worker);
     let updates = ppo.epochs as f64 * (rollouts / minibatch.max(1.0));
     load.then(update.times(updates)).times(last.saturating_sub(*first) as f64)
 }
