@@ -144,10 +144,12 @@ fn on(place: Place) -> std::result::Result<Device, String> {
 /// would otherwise spend its first minutes on them.
 #[cfg(feature = "gpu")]
 fn keep_kernels() {
-    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig, memory::PersistentMemory};
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
     config.compilation.cache = true;
     config.environment.path = CacheConfig::Global;
+    // What is as large as a weight, its gradient for one, takes the place of such a one.
+    config.memory.persistent_memory = PersistentMemory::SizeMatch;
     // False where something has read it already, which then holds.
     CubeClRuntimeConfig::try_set(config);
 }

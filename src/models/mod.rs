@@ -51,4 +51,6 @@ pub const BUILTIN_SIZES: &[BuiltinSize] = &[
     // Copying from a post and recalling facts are learnt sooner from larger weights.
     BuiltinSize { name: "mini", width: 64, layers: 3, heads: 4, context: 96, deviation: 0.08 },
     BuiltinSize { name: "small", width: 128, layers: 4, heads: 4, context: 64, deviation: INITIAL_DEVIATION },
+    // For a GPU: heads of 64, as its kernels like them, and few blocks, since each is launches.
+    BuiltinSize { name: "medium", width: 512, layers: 6, heads: 8, context: 128, deviation: INITIAL_DEVIATION },
 ];

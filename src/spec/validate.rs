@@ -15,7 +15,8 @@ pub fn study(study: &Study, tables: &Table, problems: &mut Vec<Problem>) {
     let mut check = Checker { tables, problems };
     let known = crate::models::BUILTIN_SIZES;
     let size = known.iter().find(|size| study.model.base == format!("builtin:{}", size.name));
-    let hint = "use \"builtin:tiny\", \"builtin:small\", a folder in Hugging Face layout, or \"hub:OWNER/NAME\"";
+    let hint =
+        "use \"builtin:tiny\", \"builtin:small\", \"builtin:medium\", a folder in Hugging Face layout, or \"hub:OWNER/NAME\"";
     check.that(size.is_some() || !study.model.is_builtin(), "model.base", "unknown model", hint);
     check.that(
         study.model.vocabulary >= 260,

@@ -43,8 +43,15 @@ pub fn clip_factor(norm: f64, max: f64) -> f64 {
 impl OptimizerState {
     /// A fresh state for those of these weights that are trained.
     pub fn new(settings: &Optimisation, parameters: &Parameters) -> Self {
-        let zeros = || parameters.trainable().map(|p| p.value.clone().inner().zeros_like()).collect();
-        OptimizerState { settings: settings.clone(), step: 0, states: (0..rule(settings, 1).states()).map(|_| zeros()).collect() }
+        let zeros = |_| parameters.trainable().map(|p| p.value.clone().inner().zeros_like()).collect();
+        let states = |count: usize| (0..count).map(zeros).collect();
+        let count = rule(settings, 1).states();
+        // A GPU keeps room for vectors of these sizes, which gradients and new weights have, too, and does not cut it up.
+        let states = match parameters.trainable().next() {
+            Some(first) => first.value.device().memory_persistent_allocations(count, states),
+            None => states(count),
+        };
+        OptimizerState { settings: settings.clone(), step: 0, states }
     }
 
     /// The new value of every weight after one step at this learning rate, down `scale` times the gradients. `values` and

@@ -3,6 +3,7 @@
 use super::shape::{FLOAT, Shape};
 use super::texts::{Pieces, Texts};
 use super::worker::Worker;
+use crate::models::Precision;
 use crate::models::generate::{CACHE, DRAWN, ROWS_ON_GPU};
 use crate::ops;
 use crate::spec::{Optimisation, Optimizer};
@@ -23,8 +24,8 @@ const KEPT_LOGITS: f64 = (1 << 20) as f64;
 /// training takes: 16 are the inputs of the block's operations, the rest are gradients on their way and, on the CPU, blocks that the
 /// allocator keeps, of which small models have the most. docs/plan.md and docs/gpu.md have the measurements.
 const TAPE: f64 = 50.0;
-/// The same on a GPU.
-const TAPE_ON_GPU: f64 = 17.0;
+/// The same on a GPU: in f32, and where products are computed in bf16.
+const TAPE_ON_GPU: [f64; 2] = [17.0, 11.0];
 /// Numbers for every logit of a piece of the head on a GPU, forwards and backwards.
 const LOGITS_ON_GPU: f64 = 6.0;
 /// Numbers of a token that inference holds at once, in the same unit.
@@ -113,7 +114,8 @@ pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisati
     let shards = if is_cut { (tokens / SHARD_TOKENS).ceil().max(1.0).log2().floor().exp2() } else { 1.0 };
     let predicted = batch.completions.tokens() / parts;
     let [logits, taped] = if worker.is_gpu {
-        [LOGITS_ON_GPU * predicted.min(ops::HELD as f64) * shape.vocabulary, TAPE_ON_GPU]
+        let taped = TAPE_ON_GPU[usize::from(optimisation.precision == Precision::Bf16)];
+        [LOGITS_ON_GPU * predicted.min(ops::HELD as f64) * shape.vocabulary, taped]
     } else {
         [(predicted * shape.vocabulary).min(shards * KEPT_LOGITS), TAPE]
     };
