@@ -4,6 +4,7 @@ use super::units::bytes;
 use crate::bench::{self, Comparison};
 use crate::build_info;
 use crate::error::{Exit, Result};
+use crate::exec;
 use crate::machine::{Cuda, Machine, device};
 use clap::Args;
 
@@ -52,6 +53,9 @@ impl Doctor {
     }
 }
 
+/// Threads of a worker on a GPU that wait for one another by turning: the program's, and two of Burn's.
+const TURNING: usize = 3;
+
 fn print(machine: &Machine, cuda: &Cuda, chosen: &str) {
     let row = |name: &str, value: &str| say!("{name:<10}{value}");
     let commit = build_info::commit().map(|commit| format!(" ({commit})")).unwrap_or_default();
@@ -78,6 +82,12 @@ fn print(machine: &Machine, cuda: &Cuda, chosen: &str) {
         row("headers", &cuda.headers.as_ref().map_or(missing.clone(), |path| path.display().to_string()));
     }
     row("device", &format!("{chosen}, unless --device names another"));
+    let cores = exec::cores();
+    if chosen != "cpu" && cores < TURNING {
+        say!(
+            "\nthis machine gives the program {cores} of the {TURNING} cores that a worker on a GPU keeps busy: small models train several times slower"
+        );
+    }
     let missing = cuda.missing();
     if !missing.is_empty() {
         say!("\nto train on a GPU:");

@@ -8,10 +8,11 @@
 #
 #   machine parity products train-* generate-*   this program
 #   peer-train-* peer-generate-* peer-products   PyTorch, transformers and TRL on the same shapes
-#   study dialogue                               the sentiment study; SmolLM2 on HH ($SMOLLM2 and $HH name the folder and the pairs)
+#   study imdb dialogue                          the sentiment study; the same on reviews ($IMDB names their files), again and again until
+#                                                it is done; SmolLM2 on HH ($SMOLLM2 and $HH name the folder and the pairs)
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
-[ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
 binary="$1"; out="$2"; shift 2
 device="${DEVICE:-cuda:0}"; python="${PYTHON:-python3}"; limit="${LIMIT:-540}"
 # Name, sequences, tokens, and what training needs to fit 80 GB.
@@ -68,6 +69,9 @@ part() {
         peer-products) run "$name" "$python" "$here/peer.py" products --shapes "$out/products.json" ;;
         study) run "$name" bash -c '"$0" run "$1/../../experiments/sentiment.toml" --device "$2" --results "$3/results" -q >&2 && cat "$3/results/sentiment/summary.csv"' \
             "$binary" "$here" "$device" "$out" ;;
+        imdb) run "$name" bash -c '"$0" run "$1/../../experiments/imdb-cuda.toml" --device "$2" --results "$3/results" -q \
+            --set "task.sentiment.corpus=\"$4\"" >&2 && cat "$3/results/imdb-cuda/summary.csv"' \
+            "$binary" "$here" "$device" "$out" "${IMDB:?names the reviews}" ;;
         dialogue) run "$name" bash -c '"$0" run "$1/../../experiments/smollm2-dialogue.toml" --device "$2" --results "$3/results" -q \
             --set "model.base=\"$4\"" --set "task.dialogue.corpus=\"$5\"" >&2 && cat "$3/results/smollm2-dialogue/summary.csv"' \
             "$binary" "$here" "$device" "$out" "${SMOLLM2:?names the folder of SmolLM2}" "${HH:?names the pairs of HH}" ;;
@@ -89,6 +93,7 @@ if [ $# -eq 0 ]; then
     fi
     "$python" -c 'import trl, datasets' 2> /dev/null || echo "skipped: $python has no TRL with datasets, so nothing is compared with it"
     set -- "$@" study
+    if [ -n "${IMDB:-}" ]; then set -- "$@" imdb; else echo "skipped: imdb; IMDB names no reviews"; fi
     if [ -n "${SMOLLM2:-}" ] && [ -n "${HH:-}" ]; then set -- "$@" dialogue; else echo "skipped: dialogue; SMOLLM2 and HH name no model and pairs"; fi
 fi
 for name in "$@"; do part "$name"; done
