@@ -4,6 +4,7 @@ mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
 mod examples;
+mod inference;
 mod language_model;
 #[cfg(test)]
 mod lora_tests;
@@ -21,10 +22,11 @@ mod tests;
 
 pub use checkpoint::Checkpoints;
 pub use examples::{Example, PreferenceData};
+pub use inference::{Divergence, IN_FLIGHT, completion_log_probs, divergences, scores};
 pub use language_model::train_language_model;
 pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
 pub use preference::{PreferenceRun, train_preference};
 pub use reinforce::{Carried, ReinforceRun, Rollout, reinforce, update};
 pub use reward_model::{RewardModelResult, train_reward_model};
-pub use sequences::{Batch, Divergence, Output, Sequence, completion_log_probs, divergences, scores};
+pub use sequences::{Batch, Output, Sequence};
 pub use step::{StepResult, Trainer};

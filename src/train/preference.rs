@@ -2,8 +2,9 @@
 
 use super::checkpoint::Checkpoints;
 use super::examples::{Batches, Distinct, Example, PreferenceData};
+use super::inference::completion_log_probs;
 use super::optimizer::OptimizerState;
-use super::sequences::{Output, Sequence, completion_log_probs, rows_of_completions};
+use super::sequences::{Output, Sequence, rows_of_completions};
 use super::step::Trainer;
 use crate::error::{Error, Result};
 use crate::methods::{Objective, PreferenceBatch, TokenLogProbs};

@@ -2,8 +2,9 @@
 //! gradient, one segment of a run at a time.
 
 use super::checkpoint::Checkpoints;
+use super::inference::token_log_probs_and_values;
 use super::optimizer::OptimizerState;
-use super::sequences::{Output, Sequence, token_log_probs_and_values};
+use super::sequences::{Output, Sequence};
 use super::step::Trainer;
 use crate::error::{Error, Result};
 use crate::methods::Ppo;

@@ -1,6 +1,6 @@
 //! What reinforcement learning promises: PyTorch's numbers for a whole step, and a run that can be cut anywhere.
 
-use super::sequences::token_log_probs_and_values;
+use super::inference::token_log_probs_and_values;
 use super::{Carried, Checkpoints, OptimizerState, ReinforceRun, Rollout, Sequence, Trainer, reinforce, update};
 use crate::methods::ppo::{Estimator, Ppo, Preset};
 use crate::models::{Decoder, DecoderConfig, Parameter, tensor, values};

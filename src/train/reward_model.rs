@@ -2,7 +2,8 @@
 
 use super::checkpoint::Checkpoints;
 use super::examples::{Distinct, Example, PreferenceData, index};
-use super::sequences::{Output, Sequence, scores};
+use super::inference::scores;
+use super::sequences::{Output, Sequence};
 use super::step::Trainer;
 use crate::error::Result;
 use crate::methods::reward_model::bradley_terry_loss;

@@ -7,6 +7,7 @@ use crate::models::Precision;
 use crate::models::generate::{CACHE, DRAWN, ROWS_ON_GPU};
 use crate::ops;
 use crate::spec::{Optimisation, Optimizer};
+use crate::train::IN_FLIGHT;
 
 /// Sequences that inference runs at once, on every thread.
 const SCORED_AT_ONCE: f64 = 64.0;
@@ -78,8 +79,8 @@ impl Read {
 /// One forward pass of all `pieces`, which are many batches.
 pub fn score(shape: &Shape, pieces: &Pieces, read: Read, worker: Worker) -> Load {
     let flops = shape.forward(pieces.run(), pieces.length() / 2.0) + read.head(shape, pieces);
-    let rows = (SCORED_AT_ONCE * worker.at_once()).min(pieces.completions.count);
-    let memory = rows * pieces.longest() * FLIGHT * shape.width * FLOAT;
+    let of = |rows: f64| rows.min(pieces.completions.count) * pieces.longest() * FLIGHT * shape.width * FLOAT;
+    let memory = if worker.is_gpu { of(f64::INFINITY).min(IN_FLIGHT as f64) } else { of(SCORED_AT_ONCE * worker.threads as f64) };
     Load { tokens: pieces.tokens(), flops, memory, batch: 0.0 }
 }
 
@@ -92,7 +93,7 @@ pub fn write(shape: &Shape, prompts: Texts, completions: Texts, worker: Worker) 
     let longest = prompts.longest + completions.longest;
     let drawn = if worker.is_gpu { DRAWN as f64 } else { 0.0 } * shape.vocabulary * FLOAT;
     let rows = if shape.weights <= SMALL && !worker.is_gpu {
-        worker.at_once() * (completions.count / GROUPS).ceil().clamp(least, most)
+        worker.threads as f64 * (completions.count / GROUPS).ceil().clamp(least, most)
     } else {
         let most = if worker.is_gpu { ROWS_ON_GPU as f64 } else { most };
         (CACHE as f64 / (2.0 * longest * shape.cache() + drawn)).floor().clamp(1.0, most)

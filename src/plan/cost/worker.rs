@@ -16,11 +16,6 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Pieces of work that run side by side, each with memory of its own.
-    pub(super) fn at_once(self) -> f64 {
-        if self.is_gpu { 1.0 } else { self.threads as f64 }
-    }
-
     /// Tokens that a model of this width runs for some pieces. On a GPU no two share a prompt, and they are filled up to few lengths.
     pub(super) fn run(self, pieces: &Pieces, width: f64) -> f64 {
         if !self.is_gpu {
