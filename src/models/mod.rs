@@ -24,7 +24,7 @@ pub use decoder::{Decoder, INITIAL_DEVIATION, Start};
 pub use decoding::Cache;
 pub use folder::{Beside, Policy};
 pub use lora::Lora;
-pub use parameters::{Parameter, Parameters, tensor, values};
+pub use parameters::{Parameter, Parameters, give_back, settled, tensor, values};
 pub use precision::Precision;
 pub use sampling::Sampling;
 pub use tokenizer::{END, SpecialTokens, TextStream, Tokenizer};

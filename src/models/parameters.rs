@@ -1,6 +1,7 @@
 //! A model's weights: named as in Hugging Face's files, each a flat tensor with a shape.
 
 use crate::error::{Doing, Error, Result};
+use crate::ops;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
@@ -65,7 +66,7 @@ impl Parameters {
         write(path, self.0.iter().map(|p| (p.name.clone(), p.shape.clone(), values(&p.value))).collect())
     }
 
-    /// Reads the weights with these names and shapes; missing, surplus and misshapen ones are listed.
+    /// Reads the weights with these names and shapes, for training; missing, surplus and misshapen ones are listed.
     pub fn load(path: &Path, expected: &[(String, Vec<usize>)], device: &Device) -> Result<Self> {
         let bytes = std::fs::read(path).doing("read", path)?;
         let file = SafeTensors::deserialize(&bytes)
@@ -80,13 +81,14 @@ impl Parameters {
                 Ok(view) => {
                     let values: Vec<f32> =
                         view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                    let (name, shape) = (name.clone(), shape.clone());
-                    parameters.push(Parameter { name, shape, value: tensor(values, device), trainable: true });
+                    let (name, shape, value) = (name.clone(), shape.clone(), settled(&tensor(values, device)));
+                    parameters.push(Parameter { name, shape, value, trainable: true });
                 }
             }
         }
         let known = |name: &str| expected.iter().any(|(known, _)| known == name);
         wrong.extend(file.names().iter().filter(|name| !known(name)).map(|name| format!("surplus {name}")));
+        give_back(device);
         if wrong.is_empty() {
             Ok(Parameters(parameters))
         } else {
@@ -108,6 +110,24 @@ pub fn write(path: &Path, tensors: Vec<(String, Vec<usize>, Vec<f32>)>) -> Resul
     std::fs::File::create(path).doing("write", path)?;
     safetensors::serialize_to_file(views, Some(metadata), path)
         .map_err(|error| Error::Other(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The same numbers, on a GPU where room for vectors of their size is kept and never cut up: what a step of training makes of weights,
+/// gradients and states takes the place there of what it needs no more.
+pub fn settled(value: &Tensor<1>) -> Tensor<1> {
+    let device = value.device();
+    if ops::is_cpu(&device) {
+        return value.clone();
+    }
+    // The caller's handle keeps the copy from being made in place.
+    device.memory_persistent_allocations(value.clone(), |value: Tensor<1>| value.mul_scalar(1.0))
+}
+
+/// Gives a GPU's memory back that nothing lies in.
+pub fn give_back(device: &Device) {
+    if !ops::is_cpu(device) {
+        device.memory_cleanup();
+    }
 }
 
 /// The values of a tensor on the host.

@@ -8,7 +8,7 @@ use super::optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
 use super::pass::{Pass, Slopes, sum};
 use super::sequences::{Batch, Output, Sequence};
 use crate::error::{Error, Result};
-use crate::models::{Decoder, Parameter};
+use crate::models::{Decoder, Parameter, give_back, settled};
 use crate::ops;
 use crate::spec::Optimisation;
 use burn::tensor::{Device, Tensor};
@@ -46,9 +46,12 @@ impl Trainer {
     }
 
     /// Goes on with a saved optimiser.
-    pub fn resume(model: Decoder, optimizer: OptimizerState, settings: &Optimisation, steps: u64, device: &Device) -> Self {
+    pub fn resume(mut model: Decoder, optimizer: OptimizerState, settings: &Optimisation, steps: u64, device: &Device) -> Self {
         let (settings, device) = (settings.clone(), device.clone());
-        let model = settled(model, &device);
+        for parameter in model.parameters.trainable_mut() {
+            parameter.value = settled(&parameter.value);
+        }
+        give_back(&device);
         Trainer { model, optimizer, settings, steps, device, loss: 0.0, gradients: Vec::new() }
     }
 
@@ -135,23 +138,6 @@ impl Trainer {
         }
         Ok(StepResult { loss, grad_norm, learning_rate })
     }
-}
-
-/// The same model, on a GPU with its trained weights where room for vectors of their sizes is kept: there what a step makes of them
-/// takes the place of what it needs no more. Where they lay can be given back.
-fn settled(mut model: Decoder, device: &Device) -> Decoder {
-    if ops::is_cpu(device) {
-        return model;
-    }
-    let before: Vec<Tensor<1>> = model.parameters.trainable().map(|parameter| parameter.value.clone()).collect();
-    let copies = |values: &[Tensor<1>]| values.iter().map(|value| value.clone().mul_scalar(1.0)).collect();
-    let values: Vec<Tensor<1>> = device.memory_persistent_allocations(&before[..], copies);
-    for (parameter, value) in model.parameters.trainable_mut().zip(values) {
-        parameter.value = value;
-    }
-    drop(before);
-    device.memory_cleanup();
-    model
 }
 
 /// Tokens of a shard, at most: enough that its matrix products stay efficient.
