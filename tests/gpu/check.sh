@@ -41,7 +41,11 @@ run() {
     fi
     timeout "$limit" "$@" > "$out/$name.part" 2> "$out/$name.err" || status=$?
     if [ -n "${watcher:-}" ]; then kill "$watcher" 2> /dev/null; wait "$watcher" 2> /dev/null || true; fi
-    if [ $status -eq 0 ]; then mv "$out/$name.part" "$out/$name.json"; else echo "$name: failed with $status"; tail -3 "$out/$name.err"; fi
+    case $status in
+        0) mv "$out/$name.part" "$out/$name.json" ;;
+        124) echo "$name: not done in $limit s; a study goes on when the part is run again" ;;
+        *) echo "$name: failed with $status"; tail -3 "$out/$name.err" ;;
+    esac
 }
 
 part() {
