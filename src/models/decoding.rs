@@ -5,6 +5,7 @@
 
 use super::Decoder;
 use super::config::Place;
+use super::gpu;
 use crate::ops;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -44,7 +45,7 @@ impl Decoder {
     pub fn start(&self, prompts: &[&[u32]], capacity: usize, device: &Device) -> (Tensor<2>, Cache) {
         let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.len()).collect();
         let (batch, longest) = (prompts.len(), lengths.iter().copied().max().unwrap_or(0));
-        let filled = if ops::is_cpu(device) { lengths.clone() } else { ops::few_lengths(&lengths, self.config.width) };
+        let filled = if ops::is_cpu(device) { lengths.clone() } else { gpu::few_lengths(&lengths, self.config.width) };
         let (mut placed, mut starts) = (Vec::new(), Vec::with_capacity(batch));
         for (prompt, filled) in prompts.iter().zip(&filled) {
             starts.push(placed.len());

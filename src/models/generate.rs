@@ -2,6 +2,7 @@
 
 use super::Decoder;
 use super::decoding::indices;
+use super::gpu;
 use super::sampling::{Sampler, Sampling};
 use crate::error::Result;
 use crate::ops;
@@ -20,12 +21,8 @@ pub struct Completion {
 
 /// Rows that the CPU decodes together, at most, and at least where there are so many.
 const ROWS: [usize; 2] = [8, 512];
-/// Rows that a GPU decodes together, at most: it takes about as long for a few as for many.
-pub const ROWS_ON_GPU: usize = 4096;
 /// Bytes that keys and values of rows may take where that says how many there are, with the copy that is made when rows have ended.
 pub const CACHE: usize = 8 << 30;
-/// Numbers of a row that are there for each entry of the vocabulary while a token is drawn on a device.
-pub const DRAWN: usize = 6;
 /// Groups of rows that give as many threads work.
 const GROUPS: usize = 16;
 
@@ -75,9 +72,9 @@ fn rows(model: &Decoder, all: usize, longest: usize, sampling: Sampling, device:
         return all.div_ceil(GROUPS).clamp(least, most);
     }
     let cache = 2 * model.config.cache_bytes_a_token() * (longest + sampling.max_new_tokens);
-    let drawn = if is_cpu { 0 } else { DRAWN * size_of::<f32>() * model.config.vocabulary };
+    let drawn = if is_cpu { 0 } else { gpu::DRAWN * size_of::<f32>() * model.config.vocabulary };
     // A model without blocks keeps nothing.
-    (CACHE / (cache + drawn).max(1)).clamp(1, if is_cpu { most } else { ROWS_ON_GPU })
+    (CACHE / (cache + drawn).max(1)).clamp(1, if is_cpu { most } else { gpu::ROWS })
 }
 
 /// Draws one completion and hands on every token as it is drawn; the token that ends the text is the last one.

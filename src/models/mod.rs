@@ -9,6 +9,7 @@ mod decoding;
 pub mod encoder;
 mod folder;
 pub mod generate;
+pub mod gpu;
 mod growth;
 pub mod hf;
 pub mod linear;

@@ -24,7 +24,7 @@ mod tile;
 mod update;
 
 pub use activation::{Activation, activate};
-pub use attention::{Family, Heads, cached_attention, causal_attention, few_lengths, split_heads};
+pub use attention::{Family, Heads, cached_attention, causal_attention, split_heads};
 pub use divergence::divergence;
 pub use embedding::embedding;
 pub use head::{HELD, Prediction, head_logits, token_log_probs};

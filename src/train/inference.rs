@@ -1,28 +1,12 @@
 //! What models say of many sequences, without gradients.
 
 use super::sequences::{Batch, Output, Sequence};
-use crate::models::Decoder;
+use crate::models::{Decoder, gpu};
 use crate::ops;
 use burn::tensor::{Device, Tensor};
 
-/// Sequences that inference runs at once on the CPU, on each thread, and at most on a GPU.
-const INFERENCE_ROWS: [usize; 2] = [64, 4096];
-/// Bytes of what is there at once between a model's operations, of so many numbers a token and element of the residual stream, where
-/// that says how many sequences a GPU runs.
-pub const IN_FLIGHT: usize = 4 << 30;
-/// See [`IN_FLIGHT`].
-const NUMBERS_IN_FLIGHT: usize = 12;
-
-/// How many of these sequences inference runs at once.
-fn rows_at_once(model: &Decoder, sequences: &[Sequence<'_>], device: &Device) -> usize {
-    let [on_cpu, most] = INFERENCE_ROWS;
-    if ops::is_cpu(device) {
-        return on_cpu;
-    }
-    let longest = sequences.iter().map(Sequence::len).max().unwrap_or(0);
-    let row = longest * model.config.width * NUMBERS_IN_FLIGHT * size_of::<f32>();
-    (IN_FLIGHT / row.max(1)).clamp(1, most)
-}
+/// Sequences that the CPU runs at once on each thread.
+const ROWS: usize = 64;
 
 /// log p(completion | prompt) of every sequence, in order. Sequences of like length are run together.
 pub fn completion_log_probs(
@@ -114,7 +98,9 @@ fn in_chunks<T: Clone + Default + Send>(
     let order = siblings.concat();
     let mut results = vec![T::default(); sequences.len()];
     let mut done = 0;
-    let chunks: Vec<&[usize]> = order.chunks(rows_at_once(model, sequences, device)).collect();
+    let longest = sequences.iter().map(Sequence::len).max().unwrap_or(0);
+    let rows = if ops::is_cpu(device) { ROWS } else { gpu::rows_at_once(longest, model.config.width) };
+    let chunks: Vec<&[usize]> = order.chunks(rows).collect();
     for wave in chunks.chunks(ops::at_once(device)) {
         let run = |chunk: &[usize]| run(&chunk.iter().map(|index| sequences[*index]).collect::<Vec<_>>());
         let found = ops::side_by_side(device, wave.to_vec(), run);

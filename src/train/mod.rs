@@ -22,7 +22,7 @@ mod tests;
 
 pub use checkpoint::Checkpoints;
 pub use examples::{Example, PreferenceData};
-pub use inference::{Divergence, IN_FLIGHT, completion_log_probs, divergences, scores};
+pub use inference::{Divergence, completion_log_probs, divergences, scores};
 pub use language_model::train_language_model;
 pub use optimizer::{OptimizerState, clip_factor, global_norm, learning_rate};
 pub use preference::{PreferenceRun, train_preference};

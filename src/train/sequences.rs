@@ -1,7 +1,7 @@
 //! From token lists to tensors: batches without padding, and log-probs of their completions.
 
 use crate::methods::TokenLogProbs;
-use crate::models::Decoder;
+use crate::models::{Decoder, gpu};
 use crate::ops::{self, Family, Prediction};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::ops::Range;
@@ -74,7 +74,7 @@ pub enum Output {
 
 /// Sequences one after another, and where their completions are. On the CPU there is no padding, and a prompt that sequences next to
 /// each other share is there once. A GPU compiles kernels for every shape and wants few: there sequences have [few
-/// lengths](ops::few_lengths), and nothing reads what comes behind their ends.
+/// lengths](gpu::few_lengths), and nothing reads what comes behind their ends.
 pub struct Batch {
     /// Id and position of every token.
     tokens: Vec<(u32, usize)>,
@@ -129,7 +129,7 @@ impl Batch {
     /// The shortest come first; predictions stay in the sequences' order.
     fn filled(sequences: &[Sequence<'_>], to_last: bool, width: usize) -> Self {
         let inputs = |sequence: &Sequence<'_>| sequence.len().saturating_sub(usize::from(!to_last)).max(1);
-        let lengths = ops::few_lengths(&sequences.iter().map(inputs).collect::<Vec<_>>(), width);
+        let lengths = gpu::few_lengths(&sequences.iter().map(inputs).collect::<Vec<_>>(), width);
         let mut order: Vec<usize> = (0..sequences.len()).collect();
         order.sort_by_key(|index| lengths[*index]);
         let (mut tokens, mut starts) = (Vec::new(), vec![0; sequences.len()]);

@@ -7,12 +7,10 @@
 mod batched;
 mod cached;
 mod family;
-mod lengths;
 mod sequence;
 
 pub use cached::cached_attention;
 pub use family::Family;
-pub use lengths::few_lengths;
 
 use super::kernel::{Kernel, contiguous, floats, for_each, is_on_cpu, new, record, sizes, worth_threads};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

@@ -3,11 +3,9 @@
 use super::shape::{FLOAT, Shape};
 use super::texts::{Pieces, Texts};
 use super::worker::Worker;
-use crate::models::Precision;
-use crate::models::generate::{CACHE, DRAWN, ROWS_ON_GPU};
-use crate::ops;
+use crate::models::generate::CACHE;
+use crate::models::{Precision, gpu};
 use crate::spec::{Optimisation, Optimizer};
-use crate::train::IN_FLIGHT;
 
 /// Sequences that inference runs at once, on every thread.
 const SCORED_AT_ONCE: f64 = 64.0;
@@ -80,7 +78,8 @@ impl Read {
 pub fn score(shape: &Shape, pieces: &Pieces, read: Read, worker: Worker) -> Load {
     let flops = shape.forward(pieces.run(), pieces.length() / 2.0) + read.head(shape, pieces);
     let of = |rows: f64| rows.min(pieces.completions.count) * pieces.longest() * FLIGHT * shape.width * FLOAT;
-    let memory = if worker.is_gpu { of(f64::INFINITY).min(IN_FLIGHT as f64) } else { of(SCORED_AT_ONCE * worker.threads as f64) };
+    let memory =
+        if worker.is_gpu { of(f64::INFINITY).min(gpu::IN_FLIGHT as f64) } else { of(SCORED_AT_ONCE * worker.threads as f64) };
     Load { tokens: pieces.tokens(), flops, memory, batch: 0.0 }
 }
 
@@ -91,11 +90,11 @@ pub fn write(shape: &Shape, prompts: Texts, completions: Texts, worker: Worker) 
     let written = shape.forward(completions.tokens(), attended) + shape.head(completions.tokens());
     let [least, most] = DECODED_AT_ONCE;
     let longest = prompts.longest + completions.longest;
-    let drawn = if worker.is_gpu { DRAWN as f64 } else { 0.0 } * shape.vocabulary * FLOAT;
+    let drawn = if worker.is_gpu { gpu::DRAWN as f64 } else { 0.0 } * shape.vocabulary * FLOAT;
     let rows = if shape.weights <= SMALL && !worker.is_gpu {
         worker.threads as f64 * (completions.count / GROUPS).ceil().clamp(least, most)
     } else {
-        let most = if worker.is_gpu { ROWS_ON_GPU as f64 } else { most };
+        let most = if worker.is_gpu { gpu::ROWS as f64 } else { most };
         (CACHE as f64 / (2.0 * longest * shape.cache() + drawn)).floor().clamp(1.0, most)
     };
     let rows = rows.min(completions.count);
@@ -116,7 +115,7 @@ pub fn step(shape: &Shape, batch: &Pieces, read: Read, optimisation: &Optimisati
     let predicted = batch.completions.tokens() / parts;
     let [logits, taped] = if worker.is_gpu {
         let taped = TAPE_ON_GPU[usize::from(optimisation.precision == Precision::Bf16)];
-        [LOGITS_ON_GPU * predicted.min(ops::HELD as f64) * shape.vocabulary, taped]
+        [LOGITS_ON_GPU * predicted.min(gpu::HEAD_TOKENS as f64) * shape.vocabulary, taped]
     } else {
         [(predicted * shape.vocabulary).min(shards * KEPT_LOGITS), TAPE]
     };

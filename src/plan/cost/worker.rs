@@ -1,7 +1,7 @@
 //! What runs a stage, as far as its memory depends on it.
 
 use super::texts::Pieces;
-use crate::ops;
+use crate::models::gpu;
 
 /// Lengths that stand for those of a batch.
 const LENGTHS: usize = 256;
@@ -28,7 +28,7 @@ impl Worker {
         let lengths: Vec<usize> = (0..count).map(|index| length(index).ceil().max(1.0) as usize).collect();
         // As many lengths are worth it as there are sequences to gain by them.
         let widths = (width * (pieces.completions.count / count as f64).sqrt()).round() as usize;
-        let filled = ops::few_lengths(&lengths, widths).into_iter().sum::<usize>() as f64;
+        let filled = gpu::few_lengths(&lengths, widths).into_iter().sum::<usize>() as f64;
         filled * pieces.completions.count / count as f64
     }
 }

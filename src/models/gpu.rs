@@ -1,9 +1,25 @@
-//! How long sequences of a batch are on a GPU.
+//! What a GPU runs at once: few lengths, and as many sequences as some memory allows.
 //!
 //! Attention runs sequences of one length together, so that many lengths mean many launches, and kernels of many shapes; one length
 //! means that all others are filled up to the longest.
 
+pub use crate::ops::HELD as HEAD_TOKENS;
+
 use std::collections::BTreeMap;
+
+/// Sequences, at most: a GPU takes about as long for a few as for many.
+pub const ROWS: usize = 4096;
+/// Bytes of what is there at once between the operations of a model that is not trained.
+pub const IN_FLIGHT: usize = 4 << 30;
+/// They are so many numbers a token and element of the residual stream.
+const NUMBERS_IN_FLIGHT: usize = 12;
+/// Numbers of a row that are there for each entry of the vocabulary while a token is drawn.
+pub const DRAWN: usize = 6;
+
+/// How many sequences of this length, at most, a model of this width runs at once where it is not trained.
+pub fn rows_at_once(longest: usize, width: usize) -> usize {
+    (IN_FLIGHT / (longest * width * NUMBERS_IN_FLIGHT * size_of::<f32>()).max(1)).clamp(1, ROWS)
+}
 
 /// Sequences are filled up to a multiple of this on a GPU.
 const FILLED: usize = 64;
