@@ -12,7 +12,7 @@ pub const ROWS: usize = 4096;
 /// Bytes of what is there at once between the operations of a model that is not trained.
 pub const IN_FLIGHT: usize = 4 << 30;
 /// They are so many numbers a token and element of the residual stream.
-const NUMBERS_IN_FLIGHT: usize = 12;
+pub const NUMBERS_IN_FLIGHT: usize = 12;
 /// Numbers of a row that are there for each entry of the vocabulary while a token is drawn.
 pub const DRAWN: usize = 6;
 

@@ -28,7 +28,7 @@ const TAPE_ON_GPU: [f64; 2] = [17.0, 11.0];
 /// Numbers for every logit of a piece of the head on a GPU, forwards and backwards.
 const LOGITS_ON_GPU: f64 = 6.0;
 /// Numbers of a token that inference holds at once, in the same unit.
-const FLIGHT: f64 = 12.0;
+const FLIGHT: f64 = gpu::NUMBERS_IN_FLIGHT as f64;
 
 /// What a part of a stage takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
