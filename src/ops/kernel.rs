@@ -187,3 +187,19 @@ pub(crate) fn for_each<T: Send>(threads: bool, items: &mut [T], each: impl Fn(&m
         items.iter_mut().for_each(each);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::plainly;
+    use super::*;
+
+    #[test]
+    fn the_cpu_takes_work_for_every_thread_and_what_stands_for_a_gpu_one_piece() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads");
+        let device = Device::flex();
+        assert_eq!(pool.install(|| [at_once(&device), plainly(|| at_once(&device))]), [4, 1]);
+        let threads = || side_by_side(&device, vec![(); 64], |()| std::thread::current().id());
+        let own = |threads: Vec<std::thread::ThreadId>| threads.iter().all(|thread| *thread == std::thread::current().id());
+        assert!(pool.install(|| own(plainly(threads))));
+    }
+}
